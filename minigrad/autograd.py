@@ -1,0 +1,117 @@
+"""Gradients as values (`grad`) and switches for recording (`no_grad`, `enable_grad`)."""
+
+import functools
+
+import numpy as np
+
+from minigrad.backward import backward as accumulate_all
+from minigrad.backward import seed, sweep
+from minigrad.engine import Recorded, describe, mode, recording, wrap
+
+__all__ = ["grad", "backward", "no_grad", "enable_grad", "set_grad_enabled", "inference_mode",
+           "is_grad_enabled"]
+
+
+class GradMode(recording):
+    """A context manager and decorator: `with no_grad(): ...` or `@no_grad()`."""
+
+    on = None
+
+    def __init__(self):
+        pass
+
+    def __new__(cls, function=None):
+        self = super().__new__(cls)
+        return self if function is None else self(function)
+
+    def __call__(self, function):
+        @functools.wraps(function)
+        def switched(*args, **kwargs):
+            with type(self)():
+                return function(*args, **kwargs)
+        return switched
+
+
+class no_grad(GradMode):
+    """Operations inside are not recorded: results do not require grad."""
+
+    on = False
+
+
+class enable_grad(GradMode):
+    """Operations inside are recorded again, also within no_grad()."""
+
+    on = True
+
+
+class inference_mode(no_grad):
+    """no_grad under its newer PyTorch name."""
+
+
+class set_grad_enabled:
+    """Switches recording on or off, at once, or for a `with` block."""
+
+    def __init__(self, enabled):
+        self.previous, mode.recording = mode.recording, bool(enabled)
+
+    def __enter__(self):
+        pass
+
+    def __exit__(self, *exception):
+        mode.recording = self.previous
+
+
+def is_grad_enabled():
+    """Is this thread recording?"""
+    return mode.recording
+
+
+def sequence(x):
+    return [x] if isinstance(x, Recorded) or x is None else list(x)
+
+
+def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False,
+         allow_unused=None, materialize_grads=False):
+    """d(outputs)/d(inputs) as a tuple of tensors; no .grad is touched (torch.autograd.grad).
+
+    outputs, inputs: a tensor or a sequence. grad_outputs: where each output starts (1 for single
+    numbers). create_graph: the results can be differentiated again. An input that the outputs do not
+    depend on is an error, or None with allow_unused=True, or zeros with materialize_grads=True.
+    """
+    outputs, inputs = sequence(outputs), sequence(inputs)
+    starts = [None] * len(outputs) if grad_outputs is None else sequence(grad_outputs)
+    if len(starts) != len(outputs):
+        raise RuntimeError(f"got {len(outputs)} outputs and {len(starts)} grad_outputs")
+    if not inputs:
+        raise ValueError("grad requires non-empty inputs.")
+    for i, x in enumerate(inputs):
+        if not isinstance(x, Recorded) or not x.requires_grad:
+            what = describe(x) if isinstance(x, Recorded) else type(x).__name__
+            raise RuntimeError(f"input {i} ({what}) does not require grad: one of the differentiated "
+                               "Tensors does not require grad")
+    found = {}
+    starts = [seed(t, g, create_graph) for t, g in zip(outputs, starts)]
+    with recording(create_graph), np.errstate(all="ignore"):
+        for t, g, _ in sweep(outputs, starts, create_graph, inputs):
+            found[t] = g
+    results = []
+    for i, x in enumerate(inputs):
+        g = found.get(x)
+        if g is None and materialize_grads:
+            g = np.zeros_like(x.array)
+        elif g is None and not allow_unused:
+            raise RuntimeError(f"input {i} ({describe(x)}) was not used to compute the outputs; pass "
+                               "allow_unused=True to get None for it (one of the differentiated Tensors "
+                               "appears to not have been used in the graph)")
+        if g is None or isinstance(g, Recorded):
+            results.append(g)
+        else:
+            results.append(wrap(np.array(g)))
+    return tuple(results)
+
+
+def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, inputs=None):
+    """Sum of the gradients of several tensors, accumulated in .grad (torch.autograd.backward)."""
+    from_ = sequence(tensors)
+    starts = [None] * len(from_) if grad_tensors is None else sequence(grad_tensors)
+    accumulate_all(from_, starts, create_graph, None if inputs is None else sequence(inputs))

@@ -1,0 +1,203 @@
+"""Applying a rule to many parameters fast, without a second version of any formula.
+
+The one trick: an elementwise rule does not care how its numbers are arranged. So small parameters are
+joined into one vector (twenty layers cost about as much as one), and large ones are walked in blocks
+whose intermediate arrays stay in the processor's cache. Either way the rule that is called is the one
+in rules.py, and the numbers are equal to the last bit.
+
+Who is joined with whom is a plan, kept from step to step and made again when it no longer fits: a
+gradient came or went, an array was replaced, the group or its rule was changed.
+"""
+
+import operator
+
+import numpy as np
+
+from minigrad.engine import Recorded, describe, written
+from minigrad.optim.rules import anatomy, update
+
+SMALL = 4096   # parameters below this many numbers are joined
+BLOCK = 24576  # numbers per block: the dozen arrays of one update fit a cache of 1 MB
+
+
+def is_number(state):
+    """Is this state still (or again) a plain number, one for the whole parameter?"""
+    return type(state) is float or type(state) is int
+
+
+class Plan:
+    """How the parameters of one group are stepped under one rule.
+
+    `memory` maps each parameter that was ever stepped to {"step": t, name of state: array or number}.
+    The plan writes there; the arrays it holds for joined parameters are views into one vector.
+    """
+
+    def __init__(self, rule, parameters, memory):
+        self.rule, self.parameters = rule, list(parameters)
+        self.absent = [p for p in self.parameters if p._grad is None]
+        self.batches = [Batch(rule, members, joined, memory) for members, joined in
+                        arranged(rule, self.parameters, memory)]
+
+    def fits(self, rule, parameters):
+        """Is this still the right plan? Also collects the gradients, refusing unfit ones."""
+        return (rule is self.rule and len(parameters) == len(self.parameters)
+                and all(map(operator.is_, parameters, self.parameters))
+                and all(p._grad is None for p in self.absent)
+                and all(batch.collect() for batch in self.batches))
+
+    def step(self, hyperparameters, modifiers):
+        for batch in self.batches:
+            batch.step(hyperparameters, modifiers)
+
+
+def arranged(rule, parameters, memory):
+    """The parameters that have a gradient, as (members, joined?) of the calls to be made."""
+    active = [p for p in parameters if p._grad is not None]
+    if not getattr(rule, "elementwise", False):
+        return [([p], False) for p in active]
+    if shares_memory([p.array for p in active]):
+        return [([p], not p.array.flags.c_contiguous) for p in active]
+    alone, together = [], {}
+    for p in active:
+        if p.array.size >= SMALL and p.array.flags.c_contiguous:
+            alone.append(([p], False))
+        else:
+            past = memory.get(p, {"step": 0})
+            numbers = tuple(sorted(item for item in past.items() if is_number(item[1])))
+            together.setdefault((p.array.dtype, numbers), []).append(p)
+    return [(members, True) for members in together.values()] + alone
+
+
+def shares_memory(arrays):
+    """Do any two of the arrays overlap? Then one must be written before the next is read."""
+    spans = sorted(np.lib.array_utils.byte_bounds(array) for array in arrays if array.size)
+    return any(following[0] < this[1] for this, following in zip(spans, spans[1:]))
+
+
+class Batch:
+    """The parameters of one call of the rule: one of any size, or several small ones joined.
+
+    An elementwise rule sees vectors: of a single contiguous parameter a flat view, of joined ones a
+    buffer they are gathered in. Any other rule sees the one parameter in its own shape.
+    """
+
+    def __init__(self, rule, members, joined, memory):
+        self.rule, self.parameters, self.joined, self.memory = rule, members, joined, memory
+        self.flat = getattr(rule, "elementwise", False)
+        self.names = anatomy(rule).states
+        self.arrays, self.gradients = [p.array for p in members], []
+        self.dtype = self.arrays[0].dtype
+        n = sum(array.size for array in self.arrays)
+        if joined:
+            self.w, self.g = np.empty(n, self.dtype), np.empty(n, self.dtype)
+            self.w_parts, self.g_parts = self.parts(self.w), self.parts(self.g)
+        else:
+            self.w = self.arrays[0].reshape(-1) if self.flat else self.arrays[0]
+        self.blocks = [...]
+        if self.flat and n > BLOCK:
+            self.blocks = [slice(i, i + BLOCK) for i in range(0, n, BLOCK)]
+        self.t = memory[members[0]]["step"] if members[0] in memory else 0
+        self.states = [self.recalled(name) for name in self.names]
+        self.entries = None  # of the memory, made at the first step: None leaves no trace before
+
+    def parts(self, vector):
+        """Views of a vector, one per parameter, in the parameter's shape."""
+        ends = np.cumsum([array.size for array in self.arrays]).tolist()
+        return [vector[end - array.size:end].reshape(array.shape)
+                for array, end in zip(self.arrays, ends)]
+
+    def recalled(self, name):
+        """A state as the last plan left it, in the arrangement of this one."""
+        past = [self.memory.get(p, {}).get(name, 0.0) for p in self.parameters]
+        if is_number(past[0]) or not self.flat:
+            return past[0]
+        for p, state in zip(self.parameters, past):
+            if state.shape != p.array.shape:
+                raise ValueError(f"the {describe(p)} had shape {state.shape} when its state '{name}' "
+                                 "was made; make a new optimizer for a parameter of another shape")
+        vector = np.concatenate(past, axis=None, dtype=self.dtype)
+        self.remember(name, vector)
+        return vector
+
+    def remember(self, name, state):
+        """Makes `state` what the memory of the parameters says under this name."""
+        values = [state] * len(self.parameters)
+        if not is_number(state) and self.flat:
+            values = self.parts(state)
+        for p, value in zip(self.parameters, values):
+            if is_number(value) and value == 0:
+                self.memory[p].pop(name, None)
+            else:
+                self.memory[p][name] = value
+
+    def collect(self):
+        """Takes up the gradients of this step. False if a member has none or got another array."""
+        self.gradients = []
+        for p, array in zip(self.parameters, self.arrays):
+            g = p._grad
+            if g is None or p.array is not array:
+                return False
+            if isinstance(g, Recorded):
+                g = g.array
+            if g.shape != array.shape or g.dtype != array.dtype:
+                raise ValueError(
+                    f"the gradient of the {describe(p)} and {array.dtype} has shape {g.shape} and "
+                    f"dtype {g.dtype}; give .grad the shape and dtype of its tensor")
+            self.gradients.append(g)
+        return True
+
+    def step(self, hyperparameters, modifiers):
+        """One update of all members, written into their arrays and into the memory."""
+        t, w, g = self.t + 1, self.w, self.gathered()
+        states, kept = self.states, list(self.states)
+        for block in self.blocks:
+            old = [state if is_number(state) else state[block] for state in states]
+            new_w, *new = update(self.rule, w[block], g[block], old, t, hyperparameters, **modifiers)
+            if self.entries is None:
+                self.begin(w[block], new_w, new)
+            w[block] = new_w
+            for i, state in enumerate(new):
+                kept[i] = self.kept(kept[i], block, state)
+        for name, state, before in zip(self.names, kept, states):
+            if state is not before:
+                self.remember(name, state)
+        self.t, self.states, self.gradients = t, kept, []
+        for entry in self.entries:
+            entry["step"] = t
+        if self.joined:
+            for array, part in zip(self.arrays, self.w_parts):
+                array[...] = part
+        for p in self.parameters:
+            written(p)
+
+    def gathered(self):
+        """The gradients as the rule will see them; joined weights are brought up to date as well."""
+        if not self.joined:
+            return self.gradients[0].reshape(-1) if self.flat else self.gradients[0]
+        for part, array in zip(self.w_parts, self.arrays):
+            part[...] = array
+        for part, gradient in zip(self.g_parts, self.gradients):
+            part[...] = gradient
+        return self.g
+
+    def begin(self, w, new_w, new):
+        """Before the first result is written: is it one? Then the members get their memory."""
+        called = f"rule {getattr(self.rule, '__name__', self.rule)}"
+        if len(new) != len(self.names):
+            raise ValueError(f"{called} returned {len(new)} states, but its signature declares "
+                             f"{len(self.names)}: {self.names}; return (w, *states)")
+        if np.shape(new_w) != w.shape:
+            raise ValueError(f"{called} returned weights of shape {np.shape(new_w)} "
+                             f"for weights of shape {w.shape}")
+        self.entries = [self.memory.setdefault(p, {}) for p in self.parameters]
+
+    def kept(self, store, block, state):
+        """Where a state stands after a block: a number, or copied into memory of its own."""
+        if is_number(state) and (is_number(store) or not self.flat):
+            return state
+        if not self.flat:
+            return np.array(state, dtype=self.dtype)
+        if is_number(store):
+            store = np.empty(self.w.shape, self.dtype)
+        store[block] = state
+        return store
