@@ -106,7 +106,7 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
         if g is None or isinstance(g, Recorded):
             results.append(g)
         else:
-            results.append(wrap(np.array(g)))
+            results.append(wrap(g))
     return tuple(results)
 
 

@@ -8,7 +8,7 @@ import operator
 
 import numpy as np
 
-from minigrad.engine import Recorded, as_of, describe, recording, wrap
+from minigrad.engine import Recorded, as_of, describe, recording, wrap, written
 
 
 def tracked_inputs(t):
@@ -88,8 +88,13 @@ def sweep(outputs, gradients, create_graph=False, wanted=None):
                     c = broadcasting_undone(c, array.shape, op, i)
                 if c.dtype is not array.dtype and c.dtype != array.dtype:
                     c = c.astype(array.dtype)
-                pending[x] = pending[x] + c if x in pending else c
                 shares.append((i, x, c))
+                if x in pending:
+                    pending[x] = pending[x] + c
+                elif create_graph or owned(c, g, values):
+                    pending[x] = c
+                else:
+                    pending[x] = c.copy()
         yield t, g, shares
 
 
@@ -102,7 +107,13 @@ def broadcasting_undone(c, shape, op, i):
         raise RuntimeError(f"the rule of {op.name} for input {i} returned a gradient of shape "
                            f"{tuple(c.shape)} for an input of shape {shape}; it must have the "
                            "input's shape, or the shape the input was broadcast to")
-    return c.sum(axis=stretched).reshape(shape)
+    c = c.sum(axis=stretched)
+    return c if c.shape == shape else c.reshape(shape)
+
+
+def owned(c, g, values):
+    """Is the contribution in memory of its own? Rules may hand on g itself, or a view of it."""
+    return c.base is None and c is not g and not any(c is v for v in values)
 
 
 def check_unchanged(t):
@@ -143,7 +154,7 @@ def seed(t, gradient, create_graph):
         gradient = gradient.astype(t.array.dtype)
     if create_graph:
         return gradient if isinstance(gradient, Recorded) else wrap(gradient)
-    return gradient.array if isinstance(gradient, Recorded) else gradient
+    return np.array(gradient.array if isinstance(gradient, Recorded) else gradient)
 
 
 def backward(outputs, gradients, create_graph=False, inputs=None):
@@ -161,15 +172,14 @@ def backward(outputs, gradients, create_graph=False, inputs=None):
 
 
 def accumulate(t, g):
-    """t.grad += g, in memory of its own: gradients never share memory with each other."""
-    if t._grad is not None:
-        old = t._grad
-        if isinstance(old, Recorded) and not isinstance(g, Recorded):
-            old = old.array
-        t._grad = old + g
+    """t.grad += g. The sweep has given every gradient memory of its own."""
+    old = t._grad
+    if old is None:
+        t._grad = g.clone() if isinstance(g, Recorded) else np.asarray(g)
     elif isinstance(g, Recorded):
-        t._grad = g.clone()
+        t._grad = old + g
+    elif isinstance(old, Recorded):
+        old.array += g
+        written(old)
     else:
-        t._grad = np.array(g)
-    if type(t._grad) is not np.ndarray and not isinstance(t._grad, Recorded):
-        t._grad = np.asarray(t._grad)
+        old += g

@@ -3,8 +3,8 @@
 import numpy as np
 
 from minigrad import dtypes
+from minigrad.arguments import array_of, shape_of
 from minigrad.engine import Recorded, shared_memory, wrap
-from minigrad.arguments import shape_of
 from minigrad.words import Device
 
 

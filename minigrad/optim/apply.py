@@ -13,7 +13,7 @@ import operator
 
 import numpy as np
 
-from minigrad.engine import Recorded, describe, written
+from minigrad.engine import describe, written
 from minigrad.optim.rules import anatomy, update
 
 SMALL = 4096   # parameters below this many numbers are joined
@@ -42,8 +42,8 @@ class Plan:
         """Is this still the right plan? Also collects the gradients, refusing unfit ones."""
         return (rule is self.rule and len(parameters) == len(self.parameters)
                 and all(map(operator.is_, parameters, self.parameters))
-                and all(p._grad is None for p in self.absent)
-                and all(batch.collect() for batch in self.batches))
+                and not any([p._grad is not None for p in self.absent])
+                and all([batch.collect() for batch in self.batches]))
 
     def step(self, hyperparameters, modifiers):
         for batch in self.batches:
@@ -132,14 +132,14 @@ class Batch:
 
     def collect(self):
         """Takes up the gradients of this step. False if a member has none or got another array."""
-        self.gradients = []
+        self.gradients, dtype = [], self.dtype
         for p, array in zip(self.parameters, self.arrays):
             g = p._grad
             if g is None or p.array is not array:
                 return False
-            if isinstance(g, Recorded):
-                g = g.array
-            if g.shape != array.shape or g.dtype != array.dtype:
+            if type(g) is not np.ndarray:
+                g = g.array  # a Tensor, after create_graph
+            if g.shape != array.shape or (g.dtype is not dtype and g.dtype != dtype):
                 raise ValueError(
                     f"the gradient of the {describe(p)} and {array.dtype} has shape {g.shape} and "
                     f"dtype {g.dtype}; give .grad the shape and dtype of its tensor")
@@ -189,7 +189,7 @@ class Batch:
         if np.shape(new_w) != w.shape:
             raise ValueError(f"{called} returned weights of shape {np.shape(new_w)} "
                              f"for weights of shape {w.shape}")
-        self.entries = [self.memory.setdefault(p, {}) for p in self.parameters]
+        self.entries = [self.memory.setdefault(p, {"step": 0}) for p in self.parameters]
 
     def kept(self, store, block, state):
         """Where a state stands after a block: a number, or copied into memory of its own."""

@@ -1,0 +1,95 @@
+"""Initial values for parameters, in place (torch.nn.init)."""
+
+import math
+
+import numpy as np
+
+from minigrad import random
+from minigrad.engine import describe, written
+
+
+def filled(tensor, values):
+    tensor.array[...] = values
+    written(tensor)
+    return tensor
+
+
+def uniform_(tensor, a=0.0, b=1.0):
+    """Uniform on [a, b)."""
+    return filled(tensor, random.generator().uniform(a, b, tensor.shape))
+
+
+def normal_(tensor, mean=0.0, std=1.0):
+    """Normal with the given mean and standard deviation."""
+    return filled(tensor, random.generator().normal(mean, std, tensor.shape))
+
+
+def constant_(tensor, val):
+    """Every element val."""
+    return filled(tensor, val)
+
+
+def zeros_(tensor):
+    """Every element 0."""
+    return filled(tensor, 0)
+
+
+def ones_(tensor):
+    """Every element 1."""
+    return filled(tensor, 1)
+
+
+def eye_(tensor):
+    """The identity matrix."""
+    if tensor.ndim != 2:
+        raise ValueError(f"eye_ needs a tensor with 2 dimensions, got the {describe(tensor)}")
+    return filled(tensor, np.eye(*tensor.shape))
+
+
+def fans(tensor):
+    """(fan_in, fan_out): how many inputs an output sums over, and how many outputs an input feeds."""
+    if tensor.ndim < 2:
+        raise ValueError(f"fan in and fan out need at least 2 dimensions, got the {describe(tensor)}")
+    field = math.prod(tensor.shape[2:])
+    return tensor.shape[1] * field, tensor.shape[0] * field
+
+
+def calculate_gain(nonlinearity, param=None):
+    """Factor by which a nonlinearity shrinks a signal's deviation, to be made up for."""
+    gains = {"linear": 1, "conv1d": 1, "conv2d": 1, "sigmoid": 1, "tanh": 5 / 3, "relu": math.sqrt(2),
+             "selu": 0.75}
+    if nonlinearity == "leaky_relu":
+        return math.sqrt(2 / (1 + (0.01 if param is None else param) ** 2))
+    if nonlinearity not in gains:
+        raise ValueError(f"unsupported nonlinearity {nonlinearity!r}: use one of "
+                         f"{', '.join(sorted([*gains, 'leaky_relu']))}")
+    return gains[nonlinearity]
+
+
+def xavier_uniform_(tensor, gain=1.0):
+    """Uniform with variance gain**2 * 2 / (fan_in + fan_out). (Glorot and Bengio, 2010, equation 16)"""
+    bound = gain * math.sqrt(6 / sum(fans(tensor)))
+    return uniform_(tensor, -bound, bound)
+
+
+def xavier_normal_(tensor, gain=1.0):
+    """Normal with variance gain**2 * 2 / (fan_in + fan_out). (Glorot and Bengio, 2010)"""
+    return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(fans(tensor))))
+
+
+def kaiming_deviation(tensor, a, mode, nonlinearity):
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f"mode must be 'fan_in' or 'fan_out', got {mode!r}")
+    fan = fans(tensor)[mode == "fan_out"]
+    return calculate_gain(nonlinearity, a) / math.sqrt(fan)
+
+
+def kaiming_uniform_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu"):
+    """Uniform with variance gain**2 / fan. (He et al., 2015, equation 10)"""
+    bound = math.sqrt(3) * kaiming_deviation(tensor, a, mode, nonlinearity)
+    return uniform_(tensor, -bound, bound)
+
+
+def kaiming_normal_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu"):
+    """Normal with variance gain**2 / fan. (He et al., 2015, equation 10)"""
+    return normal_(tensor, 0.0, kaiming_deviation(tensor, a, mode, nonlinearity))

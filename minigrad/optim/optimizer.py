@@ -1,0 +1,319 @@
+"""Optimizers: the one mutable object around a pure update rule.
+
+The one trick: an optimizer knows no formula. It reads from the rule's signature which states and
+hyperparameters there are, keeps the states, and calls the rule. So a new optimizer is one rule and
+one line:
+
+    def lion(w, g, m, *, lr=1e-4, beta1=0.9, beta2=0.99):
+        update = np.sign(beta1 * m + (1 - beta1) * g)
+        m = beta2 * m + (1 - beta2) * g
+        return w - lr * update, m
+
+    class Lion(Optimizer, rule=elementwise(lion)): pass
+
+and groups, schedules, weight decay, maximize, saving and resuming come with it. For a rule used only
+once, `Optimizer(params, rule=lion, lr=1e-3)` does.
+"""
+
+import inspect
+from types import MappingProxyType
+
+import numpy as np
+
+from minigrad.engine import recording
+from minigrad.optim import rules
+from minigrad.optim.apply import Plan
+from minigrad.optim.options import (KEPT_IN_GROUPS, checked, default_options, groups_of,
+                                    named_tensors, unknown)
+from minigrad.optim.saving import Saving
+
+
+class Optimizer(Saving):
+    """Steps parameters along their gradients by an update rule. Base of all optimizers.
+
+    params   tensors, (name, tensor) pairs (model.named_parameters()), or dicts (parameter groups)
+             {"params": ..., option: value, ...} whose options override those given here
+    rule     a function w, *states = rule(w, g, *states, t, *, hyperparameters); see rules.py.
+             Classes declared with `class Name(Optimizer, rule=...)` have it already
+    options  the rule's hyperparameters (beta1 and beta2 together as betas=), and weight_decay=0,
+             decoupled_weight_decay=False, maximize=False
+
+    `param_groups` is the list of groups; its values (`group["lr"] = 0.1`) may be changed between
+    steps. `state[p]` shows {"step": count, name of a state of the rule: array} of a parameter.
+
+    Raises TypeError or ValueError for params that cannot be optimized and for unknown or senseless
+    options. (torch.optim.Optimizer)
+    """
+
+    rule = None
+
+    def __init_subclass__(cls, rule=None, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if rule is not None:
+            cls.rule = staticmethod(rule)
+
+    def __init__(self, params, rule=None, **options):
+        rule = rule or self.rule
+        if rule is None:
+            raise TypeError("Optimizer needs rule=, a function w, *states = rule(w, g, *states, t); "
+                            "or use SGD, Adam, ...")
+        defaults = default_options(rule)
+        for name in options:
+            if name not in defaults:
+                raise TypeError(unknown(name, defaults, self.named(rule)))
+        defaults.update(options)
+        for name, value in defaults.items():
+            if value is inspect.Parameter.empty:
+                raise TypeError(f"{self.named(rule)} needs a value for '{name}'")
+        self.start(params, rule, defaults)
+
+    def named(self, rule):
+        """What messages and saved states call this optimizer."""
+        return type(self).__name__ if type(self) is not Optimizer else (
+            getattr(rule, "__name__", "Optimizer"))
+
+    def start(self, params, rule, defaults):
+        """Takes over defaults and parameters. A class with a signature of its own calls this."""
+        self.rule, self.kind = rule, self.named(rule)
+        self.defaults = dict(defaults)
+        self.param_groups = []
+        self.steps_taken = 0
+        self._memory, self._plans, self._settings = {}, {}, {}
+        for group in groups_of(params):
+            self.add_param_group(group)
+        tensors = [p for group in self.param_groups for p in group["params"]]
+        if not tensors:
+            raise ValueError("optimizer got an empty parameter list: all groups are empty")
+        if not any(p.requires_grad for p in tensors):
+            raise ValueError(f"none of the {len(tensors)} parameters has requires_grad=True, so no "
+                             "step would change anything; create them with requires_grad=True")
+
+    def add_param_group(self, param_group):
+        """Adds {"params": ..., option: value, ...}; options not given take the constructor's values.
+
+        Raises TypeError or ValueError as the constructor does, and then adds nothing.
+        """
+        if not isinstance(param_group, dict) or "params" not in param_group:
+            raise TypeError(f'a parameter group must be a dict with "params" in it, got '
+                            f"{param_group!r}")
+        tensors, names = named_tensors(param_group["params"])
+        seen = {p for group in self.param_groups for p in group["params"]}
+        for i, p in enumerate(tensors):
+            if p in seen:
+                raise ValueError(f"parameter {i} ({names[i] or 'unnamed'}, shape {p.array.shape}) "
+                                 "is given twice: it would be stepped twice; list each tensor once")
+            seen.add(p)
+        given = [name for name in names if name is not None]
+        for name in given:
+            if given.count(name) > 1:
+                raise ValueError(f"two parameters of a group have the name '{name}'; rename one")
+        group = {**self.defaults, **param_group, "params": tensors, "param_names": names}
+        if group.get("decay") == "paper":
+            group.setdefault("initial_lr", group["lr"])
+        self.settings(group)
+        self.param_groups.append(group)
+
+    # --- from options to a rule and its hyperparameters ---
+
+    def choose(self, options):
+        """The rule that options ask for, and hyperparameters that have no option of their name."""
+        return self.rule, {}
+
+    def settings(self, group):
+        """(rule, hyperparameters, modifiers) of a group: the arguments of `rules.update`.
+
+        Options are checked, and become plain Python numbers in the group itself.
+        """
+        options = checked(group, self.defaults, self.kind)
+        group.update(options)
+        rule, values = self.choose(options)
+        values = {**options, **values}
+        if "betas" in options:
+            values["beta1"], values["beta2"] = options["betas"]
+        declared = rules.anatomy(rule).hyperparameters
+        hyperparameters = {name: values[name] for name in declared}
+        modifiers = {}
+        if options.get("maximize") and "maximize" not in declared:
+            modifiers["maximize"] = True
+        if options.get("weight_decay") and "weight_decay" not in declared:
+            modifiers["weight_decay"] = options["weight_decay"]
+            if options.get("decoupled_weight_decay"):
+                modifiers["decay_rate"] = self.decay_rate(options, group)
+        return rule, hyperparameters, modifiers
+
+    def decay_rate(self, options, group):
+        """What weight_decay is multiplied by when it is decoupled: lr, or the paper's lr/initial lr."""
+        if options.get("decay") != "paper":
+            return options["lr"]
+        if not group["initial_lr"] > 0:
+            raise ValueError(f"{self.kind}: decay='paper' divides lr by its initial value, which is "
+                             f"{group['initial_lr']}; start with a positive lr")
+        return options["lr"] / group["initial_lr"]
+
+    # --- stepping ---
+
+    def step(self, closure=None):
+        """Updates every parameter that has a gradient. Returns closure's loss, or None.
+
+        closure, if given, is called once before, with recording on: it should zero the gradients,
+        compute the loss, call backward and return the loss. A gradient of None skips its parameter
+        altogether; a gradient of zeros is a real step. Nothing is changed if an option or a gradient
+        is refused (TypeError, ValueError).
+        """
+        loss = None
+        if closure is not None:
+            with recording(True):
+                loss = closure()
+        work = []
+        for i, group in enumerate(self.param_groups):
+            seen, settings = self._settings.get(i, (None, None))
+            if group != seen:
+                settings = self.settings(group)
+                self._settings[i] = dict(group), settings
+            rule, hyperparameters, modifiers = settings
+            plan = self._plans.get(i)
+            if plan is None or not plan.fits(rule, group["params"]):
+                plan = self._plans[i] = Plan(rule, group["params"], self._memory)
+                plan.fits(rule, group["params"])
+            work.append((plan, hyperparameters, modifiers))
+        with np.errstate(all="ignore"):
+            for plan, hyperparameters, modifiers in work:
+                plan.step(hyperparameters, modifiers)
+        self.steps_taken += 1
+        return loss
+
+    def zero_grad(self, set_to_none=True):
+        """Forgets all gradients: None, or (set_to_none=False) zeros, which the next step will take
+        as real gradients."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p._grad is not None:
+                    p._grad = None if set_to_none else np.zeros_like(p.array)
+
+    @property
+    def state(self):
+        """{parameter: {"step": count, state: array}} as it is now; empty for one never stepped.
+
+        The mappings are read-only, the arrays are the optimizer's own and may be written to.
+        """
+        return MappingProxyType({p: MappingProxyType(self._memory.get(p, {}))
+                                 for group in self.param_groups for p in group["params"]})
+
+    def __getstate__(self):
+        """For copy.deepcopy: all but the plans, which are made anew."""
+        return {**self.__dict__, "_plans": {}, "_settings": {}}
+
+    def __repr__(self):
+        lines = [f"{self.kind} ("]
+        for i, group in enumerate(self.param_groups):
+            lines.append(f"Parameter Group {i}")
+            lines += [f"    {name}: {group[name]}" for name in sorted(group)
+                      if name not in ("params", "param_names")]
+        return "\n".join([*lines, ")"])
+
+
+def refuse_implementations(**switches):
+    """PyTorch's choices among its own implementations: here there is one, and it is fast."""
+    for name, value in switches.items():
+        if value is not None and value is not False:
+            raise ValueError(f"{name}={value!r} chooses among PyTorch's implementations, minigrad has "
+                             f"one; leave {name} out")
+
+
+# The classes have PyTorch's arguments, in PyTorch's order and with its defaults. Keywords that PyTorch
+# does not have (form, eps_inside_sqrt, decay, amsgrad="...") come last: the slides' and papers' forms.
+
+class SGD(Optimizer, rule=rules.sgd):
+    """Gradient descent, with momentum or Nesterov momentum: rules `sgd`, `momentum`, `nesterov`.
+
+    The first momentum buffer is the gradient itself. form="sutskever" keeps lr inside the buffer.
+    Raises ValueError for nesterov without momentum or with dampening. (torch.optim.SGD)
+    """
+
+    def __init__(self, params, lr=1e-3, momentum=0, dampening=0, weight_decay=0, nesterov=False, *,
+                 maximize=False, foreach=None, differentiable=False, fused=None, form="torch"):
+        refuse_implementations(foreach=foreach, differentiable=differentiable, fused=fused)
+        self.start(params, rules.sgd, dict(
+            lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay,
+            nesterov=nesterov, maximize=maximize, form=form))
+
+    def choose(self, options):
+        if options["nesterov"]:
+            if options["momentum"] == 0 or options["dampening"] != 0:
+                raise ValueError("SGD: Nesterov momentum requires a momentum and zero dampening; it is "
+                                 f"momentum={options['momentum']}, dampening={options['dampening']}")
+            return rules.nesterov, {}
+        if options["form"] == "sutskever" and options["dampening"] != 0:
+            raise ValueError("SGD: form='sutskever' has no dampening; leave dampening at 0")
+        return (rules.momentum if options["momentum"] else rules.sgd), {}
+
+
+class Adagrad(Optimizer, rule=rules.adagrad):
+    """A learning rate per weight that only falls: rule `adagrad`. (torch.optim.Adagrad)
+
+    eps_inside_sqrt=True is the form of slide equation (8), of Keras and of optax.
+    """
+
+    def __init__(self, params, lr=1e-2, lr_decay=0, weight_decay=0, initial_accumulator_value=0,
+                 eps=1e-10, foreach=None, *, maximize=False, differentiable=False, fused=None,
+                 eps_inside_sqrt=False):
+        refuse_implementations(foreach=foreach, differentiable=differentiable, fused=fused)
+        self.start(params, rules.adagrad, dict(
+            lr=lr, lr_decay=lr_decay, weight_decay=weight_decay,
+            initial_accumulator_value=initial_accumulator_value, eps=eps, maximize=maximize,
+            eps_inside_sqrt=eps_inside_sqrt))
+
+
+class RMSprop(Optimizer, rule=rules.rmsprop):
+    """Gradients divided by their running root mean square: rule `rmsprop`. (torch.optim.RMSprop)
+
+    eps_inside_sqrt=True is the form of slide equation (10), of Keras and of optax.
+    """
+
+    def __init__(self, params, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0, momentum=0,
+                 centered=False, capturable=False, foreach=None, maximize=False,
+                 differentiable=False, *, eps_inside_sqrt=False):
+        refuse_implementations(capturable=capturable, foreach=foreach, differentiable=differentiable)
+        self.start(params, rules.rmsprop, dict(
+            lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum,
+            centered=centered, maximize=maximize, eps_inside_sqrt=eps_inside_sqrt))
+
+
+class Adam(Optimizer, rule=rules.adam):
+    """Bias-corrected first and second moments: rules `adam`, `amsgrad`. (torch.optim.Adam)
+
+    weight_decay is L2, through the moments. amsgrad=True is PyTorch's code, "corrected" the slides'
+    and optax's form, "paper" that of Reddi et al. 2018.
+    """
+
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, amsgrad=False,
+                 *, foreach=None, maximize=False, capturable=False, differentiable=False, fused=None,
+                 decoupled_weight_decay=False):
+        refuse_implementations(foreach=foreach, capturable=capturable, differentiable=differentiable,
+                               fused=fused)
+        self.start(params, rules.adam, dict(
+            lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad,
+            maximize=maximize, decoupled_weight_decay=decoupled_weight_decay))
+
+    def choose(self, options):
+        if options["amsgrad"] is False:
+            return rules.adam, {}
+        convention = "torch" if options["amsgrad"] is True else options["amsgrad"]
+        return rules.amsgrad, {"convention": convention}
+
+
+class AdamW(Adam, rule=rules.adam):
+    """Adam with weight decay past the moments: w shrinks by 1 - lr * weight_decay before the step.
+
+    decay="paper" multiplies weight_decay by lr / initial lr instead of by lr, as Loshchilov and
+    Hutter 2019 do, so that it does not depend on the learning rate itself. (torch.optim.AdamW)
+    """
+
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2,
+                 amsgrad=False, *, maximize=False, foreach=None, capturable=False,
+                 differentiable=False, fused=None, decay="torch"):
+        refuse_implementations(foreach=foreach, capturable=capturable, differentiable=differentiable,
+                               fused=fused)
+        self.start(params, rules.adam, dict(
+            lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad,
+            maximize=maximize, decoupled_weight_decay=True, decay=decay))
