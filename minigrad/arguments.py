@@ -44,8 +44,10 @@ def one_dim(dim, ndim):
 
 def dims_of(x, dim):
     """dim as the primitives want it: None for all dimensions, an int or a tuple, from the front."""
-    if dim is None or (isinstance(dim, (tuple, list)) and not dim) or x.ndim == 0:
-        for d in dim if isinstance(dim, (tuple, list)) else () if dim is None else (dim,):
+    if dim is None:
+        return None
+    if (isinstance(dim, (tuple, list)) and not dim) or x.ndim == 0:
+        for d in dim if isinstance(dim, (tuple, list)) else (dim,):
             one_dim(d, x.ndim)
         return None
     if not isinstance(dim, (tuple, list)):

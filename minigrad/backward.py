@@ -4,6 +4,7 @@
 explanations and printed programs read the same loop.
 """
 
+import heapq
 import operator
 
 import numpy as np
@@ -45,75 +46,98 @@ def sweep(outputs, gradients, create_graph=False, wanted=None):
     t's record sends on. Everything that uses gradients (backward, grad, pictures, explanations) is
     a reading of this one loop. With `wanted`, only paths that lead to those tensors are followed.
     """
-    order = history(outputs)
-    if wanted is not None:
-        useful = set(wanted)
-        for t in reversed(order):
-            if any(x in useful for _, x in tracked_inputs(t)):
-                useful.add(t)
-        order = [t for t in order if t in useful]
-    pending = {}
-    for t, g in zip(outputs, gradients):
-        pending[t] = pending[t] + g if t in pending else g
-    for t in order:
-        g = pending.pop(t, None)
-        if g is None:
-            continue  # every rule on the way here returned None: no gradient arrives
-        shares = []
-        if t.op is not None:
-            check_unchanged(t)
-            op, options, tick = t.op, t.options, t.order
-            if create_graph:
-                y = t
-                values = [as_of(x, tick) if isinstance(x, Recorded) and x.order >= tick else x
-                          for x in t.inputs]
+    useful = None if wanted is None else leading_to(wanted, outputs)
+    # Tensors with a gradient waiting, in a heap whose top is the youngest. (id breaks ties: a tensor
+    # changed in place can leave two snapshots of one tick.) Leaves send nothing on, so they wait aside.
+    pending, waiting, leaves = {}, [], []
+    arrivals = list(zip(outputs, gradients))
+    t = g = shares = None
+    while True:
+        for x, c in arrivals:
+            if x in pending:
+                pending[x] = pending[x] + c
+                continue
+            if not create_graph and (c is g or c.base is not None):
+                c = c.copy()  # c is g or a view of it: every gradient gets memory of its own
+            pending[x] = c
+            if x.op is None:
+                leaves.append(x)
             else:
-                y = t.array
-                values = [x.array if isinstance(x, Recorded) else x for x in t.inputs]
-            for i, x in enumerate(t.inputs):
-                if not isinstance(x, Recorded):
-                    continue
-                if x.order >= tick:
-                    x = as_of(x, tick)
-                if not x.requires_grad or (wanted is not None and x not in useful):
-                    continue
-                rule = op.vjps[i] if op.each is None else op.rule(i)
-                c = rule(g, y, *values, **options)
-                if c is None:
-                    continue
-                if type(c) is not np.ndarray and not isinstance(c, (Recorded, np.generic)):
-                    c = np.asarray(c)
-                array = x.array
-                if c.shape != array.shape:
-                    c = broadcasting_undone(c, array.shape, op, i)
-                if c.dtype is not array.dtype and c.dtype != array.dtype:
-                    c = c.astype(array.dtype)
-                shares.append((i, x, c))
-                if x in pending:
-                    pending[x] = pending[x] + c
-                elif create_graph or owned(c, g, values):
-                    pending[x] = c
-                else:
-                    pending[x] = c.copy()
-        yield t, g, shares
+                heapq.heappush(waiting, (-x.order, id(x), x))
+        if t is not None:
+            yield t, g, shares
+        if not waiting:
+            break
+        t = heapq.heappop(waiting)[2]
+        g = pending.pop(t)
+        shares = contributions(t, g, create_graph, useful)
+        arrivals = [share[1:] for share in shares]
+    for t in leaves:
+        yield t, pending.pop(t), []
+
+
+def leading_to(wanted, outputs):
+    """The tensors on the paths from `wanted` to `outputs`."""
+    useful = set(wanted)
+    for t in reversed(history(outputs)):
+        if any(x in useful for _, x in tracked_inputs(t)):
+            useful.add(t)
+    return useful
+
+
+def contributions(t, g, create_graph=False, useful=None):
+    """What the record of t sends on when gradient g arrives: (input position, input, contribution).
+
+    This is where rules are applied, and nowhere else: to arrays, or (create_graph) to tensors.
+    """
+    op, options, values, targets = t.op, t.options, [], []
+    tick, memory = t.order, t.memory
+    suspect = memory is not None and (memory.changed > tick or memory.exposed is not None)
+    for i, x in enumerate(t.inputs):
+        if not isinstance(x, Recorded):
+            values.append(x)
+            continue
+        memory = x.memory
+        if memory is not None and (memory.changed > tick or memory.exposed is not None):
+            suspect = True
+        if x.order >= tick:
+            x = as_of(x, tick)
+        values.append(x if create_graph else x.array)
+        if x.requires_grad and (useful is None or x in useful):
+            targets.append((i, x))
+    if suspect:
+        check_unchanged(t)
+    y = t if create_graph else t.array
+    shares = []
+    for i, x in targets:
+        rule = op.vjps[i] if op.each is None else op.rule(i)
+        c = rule(g, y, *values, **options)
+        if c is None:  # no gradient this way
+            continue
+        if type(c) is not np.ndarray and not isinstance(c, (np.generic, Recorded)):
+            c = np.asarray(c)
+        array = x.array
+        if c.shape != array.shape:
+            c = broadcasting_undone(c, array.shape, op, i)
+        if c.dtype is not array.dtype and c.dtype != array.dtype:
+            c = c.astype(array.dtype)
+        shares.append((i, x, c))
+    return shares
 
 
 def broadcasting_undone(c, shape, op, i):
     """c summed over the dimensions that broadcasting had added to an input of `shape`."""
-    extra = c.ndim - len(shape)
-    stretched = tuple(range(extra)) + tuple(
-        d + extra for d, n in enumerate(shape) if n == 1 and c.shape[d + extra] != 1)
-    if extra < 0 or any(n not in (1, c.shape[d + extra]) for d, n in enumerate(shape)):
+    full, extra = c.shape, c.ndim - len(shape)
+    if extra > 0:
+        c = c.sum(axis=0 if extra == 1 else tuple(range(extra)))
+    if c.shape != shape and extra >= 0:
+        stretched = tuple(d for d, n in enumerate(shape) if n == 1 and c.shape[d] != 1)
+        c = c.sum(axis=stretched, keepdims=True)
+    if c.shape != shape:
         raise RuntimeError(f"the rule of {op.name} for input {i} returned a gradient of shape "
-                           f"{tuple(c.shape)} for an input of shape {shape}; it must have the "
-                           "input's shape, or the shape the input was broadcast to")
-    c = c.sum(axis=stretched)
-    return c if c.shape == shape else c.reshape(shape)
-
-
-def owned(c, g, values):
-    """Is the contribution in memory of its own? Rules may hand on g itself, or a view of it."""
-    return c.base is None and c is not g and not any(c is v for v in values)
+                           f"{tuple(full)} for an input of shape {shape}; it must have the input's "
+                           "shape, or the shape the input was broadcast to")
+    return c
 
 
 def check_unchanged(t):
@@ -167,7 +191,11 @@ def backward(outputs, gradients, create_graph=False, inputs=None):
     inputs = None if inputs is None else set(inputs)
     with recording(create_graph), np.errstate(all="ignore"):
         for t, g, _ in sweep(outputs, starts, create_graph, inputs):
-            if inputs is None or t in inputs:
+            if inputs is not None and t not in inputs:
+                continue
+            if t._grad is None and type(g) is np.ndarray:
+                t._grad = g
+            else:
                 accumulate(t, g)
 
 

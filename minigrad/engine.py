@@ -221,6 +221,7 @@ class Primitive:
         return False if self.each is not None else self.reads[i](j)
 
     def __call__(self, *inputs, **options):
+        # The hot path of every forward pass: one loop over the inputs, one over nothing else.
         arrays, tracked, watched, dtype, plain = [], False, False, None, True
         for x in inputs:
             if isinstance(x, Recorded):
@@ -229,10 +230,9 @@ class Primitive:
                     tracked = True
                 if x.memory is not None:
                     watched = True
-                if dtype is None:
+                if a.dtype is not dtype:
+                    plain = dtype is None
                     dtype = a.dtype
-                elif a.dtype is not dtype:
-                    plain = False
             else:
                 a = x
                 if type(a) is not float and type(a) is not int:
@@ -240,9 +240,9 @@ class Primitive:
             arrays.append(a)
         if dtype is None:
             return self.forward(*inputs, **options)
-        if watched and mode.recording:
-            notice(inputs)
-            tracked = tracked or any(isinstance(x, Recorded) and x.requires_grad for x in inputs)
+        recording = mode.recording and self.differentiable
+        if watched and recording:
+            tracked = notice(inputs) or tracked
         try:
             if plain and dtype.kind == "f":
                 y = self.forward(*arrays, **options)
@@ -259,17 +259,13 @@ class Primitive:
         elif y.base is not None or y is arrays[0]:
             y = self.owned(t, y, inputs)
         t.array = y
-        if tracked and mode.recording and self.differentiable and y.dtype.kind == "f":
-            t.requires_grad = True
-        elif t.memory is None:
-            t.requires_grad = False
+        t.requires_grad = tracked and recording and y.dtype.kind == "f"
+        if t.requires_grad or t.memory is not None:  # untracked views remember their base as well
+            t.op, t.inputs, t.options = self, inputs, options
+            t.order, t.module = clock(), mode.module
+        else:
             t.op = t.module = None
             t.inputs, t.options, t.order = (), {}, 0
-            return t
-        else:  # a view of an untracked tensor: remembers its base, to write through to it
-            t.requires_grad = False
-        t.op, t.inputs, t.options = self, inputs, options
-        t.order, t.module = clock(), mode.module
         return t
 
     def owned(self, t, y, inputs):
@@ -285,22 +281,21 @@ class Primitive:
 
     def promoted(self, arrays, options):
         """The forward value for operands of several dtypes, under PyTorch's promotion rules."""
-        arrays = [float(a) if isinstance(a, np.floating) else
-                  bool(a) if isinstance(a, np.bool_) else
-                  int(a) if isinstance(a, np.integer) else a for a in arrays]
-        constant = [self.each is None and (i >= len(self.vjps) or self.vjps[i] is None)
-                    for i in range(len(arrays))]
-        if all(constant):
-            constant = [False] * len(arrays)
-        operands = [a for a, fixed in zip(arrays, constant) if not fixed]
-        for a in operands:
-            if not isinstance(a, (np.ndarray, float, int)) or np.asarray(a).dtype.kind not in "fiub":
+        counting = [i for i in range(len(arrays)) if self.each is not None or (
+            i < len(self.vjps) and self.vjps[i] is not None)] or range(len(arrays))
+        for i in counting:  # constants (indices, conditions) keep their dtype
+            a = arrays[i]
+            if isinstance(a, np.generic):
+                arrays[i] = a = a.item()
+            if not isinstance(a, (np.ndarray, float, int)) or (
+                    isinstance(a, np.ndarray) and a.dtype.kind not in "fiub"):
                 raise TypeError(f"{self.name}: an operand is {type(a).__name__}"
-                                f"{'' if not isinstance(a, np.ndarray) else f' of dtype {a.dtype}'}"
+                                f"{f' of dtype {a.dtype}' if isinstance(a, np.ndarray) else ''}"
                                 ", expected a Tensor, a NumPy array of numbers or a number")
-        dtype = dtypes.result_type(operands)
-        arrays = [a if fixed or not isinstance(a, np.ndarray) else a.astype(dtype, copy=False)
-                  for a, fixed in zip(arrays, constant)]
+        dtype = dtypes.result_type([arrays[i] for i in counting])
+        for i in counting:
+            if isinstance(arrays[i], np.ndarray):
+                arrays[i] = arrays[i].astype(dtype, copy=False)
         y = self.forward(*arrays, **options)
         if y.dtype.kind == "f" and y.dtype != dtype:
             y = y.astype(dtype if dtype.kind == "f" else dtypes.get_default_dtype())
@@ -344,7 +339,9 @@ def written(t):
 
 
 def notice(inputs):
-    """Before a record is made: looks for unseen writes, and renews views whose base was rewritten."""
+    """Before a record is made: looks for unseen writes, and renews views whose base was rewritten.
+    Returns whether a renewed view is tracked now."""
+    tracked = False
     for x in inputs:
         if isinstance(x, Recorded) and x.memory is not None:
             if x.memory.exposed is not None:
@@ -352,3 +349,5 @@ def notice(inputs):
             if x.op is not None and x.op.view and x.memory.changed > x.order:
                 for view in reversed(view_chain(x)):
                     renew(view)
+                tracked = tracked or x.requires_grad
+    return tracked

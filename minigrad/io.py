@@ -1,10 +1,11 @@
-"""Saving and loading: state dicts, checkpoints, any nest of plain data and arrays, in one .npz file.
+"""Saving and loading: state dicts, checkpoints, any nest of plain data and arrays, in one .npz.
 
-The one trick: a file is a NumPy archive (each array a member that `numpy.load` can read too) plus one
-JSON member that says how they were nested. Neither can hold code, so loading runs none; a pickle can.
+The one trick: a file is a NumPy archive (each array a member that `numpy.load` can read too) plus
+one JSON member that says how they were nested. Neither can hold code, so loading runs none; a
+pickle can.
 
-In the JSON, text, None, True and False, numbers and lists stand for themselves, everything else is an
-object with one key that says what it is, such as {"tensor": "model.0.weight"} or {"dict": [[key, value]]}.
+In the JSON, text, None, True and False, numbers and lists stand for themselves; everything else is
+an object whose first key says what it is, as {"tensor": "model.0.weight"}, {"dict": [[key, value]]}.
 """
 
 import io
@@ -28,15 +29,15 @@ class FileFormatError(ValueError):
     """A file that minigrad did not write, or that has been damaged since."""
 
 
-# --- saving ---------------------------------------------------------------------------------------
+# --- saving --------------------------------------------------------------------------------------
 
 def save(obj, f):
     """Writes obj to f, a path (used exactly as given) or a file object open for binary writing.
 
-    obj: dicts, lists, tuples, text, numbers, None, NumPy arrays and tensors, nested at will, such as
-    `{"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": 7}`. Subclasses come
-    back as their base (OrderedDict as dict, Parameter as Tensor), all values to the bit.
-    The same obj gives the same bytes. A save that is interrupted or fails leaves the old file as it was.
+    obj: dicts, lists, tuples, text, numbers, None, NumPy arrays and tensors, nested at will, as in
+    `{"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": 7}`. Subclasses
+    come back as their base (OrderedDict as dict, Parameter as Tensor), all values to the bit.
+    The same obj gives the same bytes. A save that is interrupted or fails leaves the old file.
     Raises TypeError or ValueError naming the entry that cannot be saved, OSError if writing fails.
     PyTorch: torch.save.
     """
@@ -44,7 +45,7 @@ def save(obj, f):
     if hasattr(f, "write"):
         f.write(content)
         return
-    path = os.fspath(f)
+    path = os.fsdecode(f)
     try:
         replace_file(path, content)
     except OSError as error:
@@ -108,8 +109,8 @@ def add(archive, name, content):
 def outlined(x, where, arrays, depth):
     """What stands for x in the JSON; its arrays are added to `arrays` under names of their own."""
     if depth > DEPTH:
-        raise ValueError(f"{where[:60]}... is nested more than {DEPTH} levels deep; does it contain "
-                         "itself?")
+        raise ValueError(f"{where[:60]}... is nested more than {DEPTH} levels deep; does it "
+                         "contain itself?")
     if x is None or isinstance(x, bool):
         return x
     if isinstance(x, Recorded):
@@ -135,8 +136,9 @@ def outlined(x, where, arrays, depth):
         return {"tuple": [outlined(item, f"{where}[{i}]", arrays, depth + 1)
                           for i, item in enumerate(x)]}
     if isinstance(x, dict):
-        return {"dict": [[key_outlined(key, where), outlined(value, f"{where}[{key!r}]", arrays,
-                                                             depth + 1)] for key, value in x.items()]}
+        return {"dict": [[key_outlined(key, where),
+                          outlined(value, f"{where}[{key!r}]", arrays, depth + 1)]
+                         for key, value in x.items()]}
     raise unsavable(x, where)
 
 
@@ -155,20 +157,19 @@ def key_outlined(key, where):
         return {"tuple": [key_outlined(part, where) for part in key]}
     if key is None or isinstance(key, (str, int, float)) and not isinstance(key, np.generic):
         return outlined(key, f"a key of {where}", {}, 0)
-    raise TypeError(f"{where} has a key of type {type(key).__name__}, {key!r:.60}; keys can be text, "
-                    "numbers, None or tuples of them")
+    raise TypeError(f"{where} has a key of type {type(key).__name__}, {key!r:.60}; keys can be "
+                    "text, numbers, None or tuples of them")
 
 
 def stored(array, where, arrays):
-    """Adds an array to the members; returns the name of its member, which tells where it belongs."""
+    """The name of the member that x's array becomes; it tells where in the nest it belongs."""
     if array.dtype.hasobject:
         raise TypeError(f"{where} is an array of dtype {array.dtype}, which holds Python objects; "
                         "convert it to numbers or text first, e.g. with .astype(float)")
     parts = re.findall(r"[A-Za-z0-9_.]+", where[len("obj"):]) or ["value"]
-    name = base = ".".join(parts).strip(".")[-100:] or "value"
-    taken = {other.lower() for other in arrays} if base in arrays else arrays
+    name = base = ".".join(parts)[-100:].strip(".") or "value"
     number = 1
-    while name in taken:
+    while name in arrays:
         number += 1
         name = f"{base}-{number}"
     arrays[name] = array
@@ -178,13 +179,13 @@ def stored(array, where, arrays):
 def unsavable(x, where):
     """The error for an x that is neither plain data nor an array."""
     kind = type(x).__name__
-    if hasattr(x, "state_dict"):
+    if hasattr(x, "state_dict") and not isinstance(x, type):
         cure = "save its state_dict()"
     elif isinstance(x, np.ndarray):
         cure = "save numpy.asarray of it, or its parts"
     elif isinstance(x, (set, frozenset)):
         cure = "save it as a list, e.g. sorted(...)"
-    elif isinstance(x, type) or callable(x):
+    elif callable(x):
         kind = f"{kind} {getattr(x, '__name__', '')}".strip()
         cure = "code is never saved; save its name as text"
     else:
@@ -192,21 +193,21 @@ def unsavable(x, where):
     return TypeError(f"{where} is a {kind}; {cure}")
 
 
-# --- loading --------------------------------------------------------------------------------------
+# --- loading -------------------------------------------------------------------------------------
 
 def load(f):
     """What `save` wrote to f, a path or a file object open for binary reading.
 
     Runs no code from the file. Tensors have memory of their own.
-    Raises FileFormatError if the file is damaged, from elsewhere, or from a newer minigrad; OSError
-    if it cannot be read. PyTorch: torch.load.
+    Raises FileFormatError if the file is damaged, from elsewhere, or from a newer minigrad;
+    OSError if it cannot be read. PyTorch: torch.load.
     """
     if hasattr(f, "read"):
         content, path = f.read(), getattr(f, "name", "the file")
         if not isinstance(content, bytes):
             raise TypeError(f"{path} is open as text; open it in binary mode, 'rb'")
     else:
-        path = os.fspath(f)
+        path = os.fsdecode(f)
         with open(path, "rb") as file:
             content = file.read()
     if not content.startswith(b"PK\x03\x04"):
@@ -231,8 +232,9 @@ def load(f):
 
 def damaged(path, error):
     """The error for a file that begins well and then cannot be read."""
-    return FileFormatError(f"{path} is damaged or cut short ({error or type(error).__name__}); "
-                           "use another copy, or save it again")
+    detail = str(error) or type(error).__name__
+    return FileFormatError(f"{path} is damaged or cut short ({detail}); use another copy, or save "
+                           "it again")
 
 
 def kind_of(content):
@@ -257,8 +259,9 @@ def kind_of_archive(names):
     """What a zip archive that minigrad did not write is, from the names of its members."""
     foreign = ", not a file written by minigrad.save"
     if any(name.endswith("data.pkl") for name in names):
-        return (f"is a PyTorch file{foreign}; it is a pickle inside, which can run any code. Convert "
-                "it in PyTorch: numpy.savez(path, **{k: v.numpy() for k, v in state_dict.items()})")
+        return (f"is a PyTorch file{foreign}; it is a pickle inside, which can run any code. In "
+                "PyTorch, convert it: "
+                "numpy.savez(path, **{k: v.numpy() for k, v in state_dict.items()})")
     if names and all(name.endswith(".npy") for name in names):
         arrays = [name.removesuffix(".npy") for name in names]
         shown = ", ".join(arrays[:8]) + (", ..." if len(arrays) > 8 else "")
@@ -290,6 +293,6 @@ def restored(x, archive):
         return array[()]
     if kind == "tensor":
         t = wrap(array, Tensor)
-        t.requires_grad, t.name = bool(x.get("requires_grad", False)), x.get("name")
-        return t
+        t.name = x.get("name")
+        return t.requires_grad_(bool(x.get("requires_grad", False)))
     raise ValueError(f"unknown kind {kind!r}")

@@ -28,16 +28,16 @@ def quiet(function):
     return quietly
 
 
-def kept(g, ndim, dim, keepdim):
-    """g of a reduction, with the reduced dimensions back at length 1."""
-    if keepdim or ndim == 0:
-        return g
-    return np.expand_dims(g, tuple(range(ndim)) if dim is None else dim)
+def kept(g, dim, keepdim):
+    """g of a reduction, with the reduced dimensions back at length 1 (a single number needs none)."""
+    return g if keepdim or dim is None else np.expand_dims(g, dim)
 
 
-def spread(g, shape, dim, keepdim):
+def repeated(g, shape, dim, keepdim):
     """g of a reduction, repeated over the dimensions that were summed."""
-    return expand(kept(g, len(shape), dim, keepdim), shape=shape)
+    x = np.empty(shape, g.dtype)
+    x[...] = kept(g, dim, keepdim)
+    return x
 
 
 def count(shape, dim):
@@ -84,7 +84,7 @@ def prod_rule(g, y, x, dim, keepdim):
         flat = x.reshape((-1,))
         rest = others(flat, 0).reshape(x.shape) if (x == 0).any() else y / x
         return g * rest
-    g, y = kept(g, x.ndim, dim, keepdim), kept(y, x.ndim, dim, keepdim)
+    g, y = kept(g, dim, keepdim), kept(y, dim, keepdim)
     return g * (others(x, dim) if (x == 0).any() else y / x)
 
 
@@ -102,8 +102,8 @@ def deviation(x, dim, correction):
 
 def extreme_rule(g, y, x, dim, keepdim):
     """Of the largest (or smallest) numbers, each tied one takes an equal share."""
-    tied = x == kept(y, x.ndim, dim, keepdim)
-    return tied * (kept(g, x.ndim, dim, keepdim) / tied.sum(axis=dim, keepdims=True))
+    tied = x == kept(y, dim, keepdim)
+    return tied * (kept(g, dim, keepdim) / tied.sum(axis=dim, keepdims=True))
 
 
 def matmul_rule_a(g, z, a, b):
@@ -211,20 +211,21 @@ where      = primitive(np.where,      None, lambda g, z, c, x, w: np.where(c, g,
 
 # reductions
 sum        = primitive(lambda x, dim, keepdim: x.sum(axis=dim, keepdims=keepdim),
-                                            lambda g, y, x, dim, keepdim: spread(g, x.shape, dim, keepdim), name="sum")
+                                            lambda g, y, x, dim, keepdim: spread(g, shape=x.shape, dim=dim, keepdim=keepdim), name="sum")
+spread     = primitive(repeated,            lambda g, *_, shape, dim, keepdim: g.sum(axis=dim, keepdims=keepdim), name="spread")
 mean       = primitive(lambda x, dim, keepdim: x.sum(axis=dim, keepdims=keepdim) / count(x.shape, dim),
-                                            lambda g, y, x, dim, keepdim: spread(g / count(x.shape, dim), x.shape, dim, keepdim), name="mean")
+                                            lambda g, y, x, dim, keepdim: spread(g / count(x.shape, dim), shape=x.shape, dim=dim, keepdim=keepdim), name="mean")
 prod       = primitive(lambda x, dim, keepdim: x.prod(axis=dim, keepdims=keepdim), prod_rule, name="prod")
 var        = primitive(variance,            lambda g, y, x, dim, correction, keepdim:
-                                            kept(g, x.ndim, dim, keepdim) * (2 * deviation(x, dim, correction)), name="var")
+                                            kept(g, dim, keepdim) * (2 * deviation(x, dim, correction)), name="var")
 std        = primitive(lambda x, **options: np.sqrt(variance(x, **options)),
                                             lambda g, y, x, dim, correction, keepdim:
-                                            kept(np.where(y == 0, 0.0, g / np.where(y == 0, 1.0, y)), x.ndim, dim, keepdim)
+                                            kept(np.where(y == 0, 0.0, g / np.where(y == 0, 1.0, y)), dim, keepdim)
                                             * deviation(x, dim, correction), name="std")
 amax       = primitive(lambda x, dim, keepdim: x.max(axis=dim, keepdims=keepdim), extreme_rule, name="amax")
 amin       = primitive(lambda x, dim, keepdim: x.min(axis=dim, keepdims=keepdim), extreme_rule, name="amin")
 logsumexp  = primitive(log_sum_exp,         lambda g, y, x, dim, keepdim:
-                                            kept(g, x.ndim, dim, keepdim) * np.exp(x - kept(y, x.ndim, dim, keepdim)), name="logsumexp")
+                                            kept(g, dim, keepdim) * np.exp(x - kept(y, dim, keepdim)), name="logsumexp")
 softmax    = primitive(softly,              lambda g, y, x, dim: y * (g - (g * y).sum(axis=dim, keepdims=True)), name="softmax")
 log_softmax = primitive(softly_log,         lambda g, y, x, dim: g - np.exp(y) * g.sum(axis=dim, keepdims=True), name="log_softmax")
 binary_cross_entropy = primitive(bce,       lambda g, y, p, t: g * (p - t) / np.maximum(p * (1 - p), 1e-12),

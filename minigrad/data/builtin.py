@@ -58,7 +58,7 @@ def moons(n=400, noise=0.1, seed=0):
 
 
 def spirals(n=400, noise=0.02, seed=0, arms=2, turns=1.5):
-    """Spirals wound into each other, from the centre to radius 1, n points in all; one class per arm.
+    """Spirals wound into each other, out to radius 1, n points in all; one class per arm.
 
     noise: standard deviation added to x and y. seed=None draws from `minigrad.random.generator()`.
     """
@@ -103,9 +103,9 @@ def generator(n, noise, seed):
 def plane(name, description, x, y, label, noise, rng, classes):
     """The Table of points in the plane, with noise added."""
     points = np.stack([x, y], axis=1) + noise * rng.standard_normal((len(label), 2))
-    return Table(points, label.astype(np.int64), [Column("x"), Column("y")], Column("class", classes),
-                 name=name, description=description, source="made by minigrad from a formula",
-                 why=f"{len(classes)} classes")
+    return Table(points, label.astype(np.int64), [Column("x"), Column("y")],
+                 Column("class", classes), name=name, description=description,
+                 source="made by minigrad from a formula", why=f"{len(classes)} classes")
 
 
 MAKERS = {maker.__name__: maker for maker in (digits, iris, moons, spirals, xor)}
@@ -123,5 +123,5 @@ def load(name, **options):
     """
     if name not in MAKERS:
         raise ValueError(f"there is no data set {name!r}; there are {', '.join(MAKERS)}."
-                         f"{nearest(name, MAKERS)} A CSV file of your own: read_table(path, target)")
+                         f"{nearest(name, MAKERS)} For a CSV file: read_table(path, target)")
     return MAKERS[name](**options)

@@ -1,7 +1,7 @@
 """CSV files, read whole and believed only after every cell was looked at.
 
-The one trick: each row remembers the line it came from, so that whatever is wrong is said once, with
-file, line, column and how often, before anything has been computed.
+The one trick: each row remembers the line it came from, so that whatever is wrong is said once,
+with file, line, column and how often, before anything has been computed.
 """
 
 import csv
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 # fmt: off
-NUMBER  = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf(inity)?", re.ASCII | re.I).fullmatch
+NUMBER  = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf(inity)?)", re.ASCII | re.I).fullmatch
 MISSING = {"", "?", "na", "n/a", "#n/a", "nan", "-nan", "null"}  # compared in lower case
 # fmt: on
 
@@ -46,7 +46,7 @@ class Sheet:
     lines: list
 
     def column(self, name):
-        """The cells of one column. Raises TableError if the column or one of its cells is missing."""
+        """The cells of one column. TableError if the column or one of its cells is missing."""
         if name not in self.header:
             hint = nearest(name, self.header)
             if not hint and all(map(NUMBER, self.header)):
@@ -65,20 +65,20 @@ class Sheet:
         cells = self.column(name)
         bad = [k for k, cell in enumerate(cells) if not NUMBER(cell)]
         comma = bad and NUMBER(cells[bad[0]].replace(",", ".", 1))
+        cure = "correct the value, or remove the row or the column"
         self.refuse(name, cells, bad, "is not a number", "are not numbers",
-                    "write decimals with a point, and no separators between thousands" if comma else
-                    "correct the value, or remove the row or the column")
+                    "write decimals with a point, thousands without a comma" if comma else cure)
         values = np.array([float(cell) for cell in cells])
         self.refuse(name, cells, np.flatnonzero(~np.isfinite(values)), "is not finite",
-                    "are not finite", "correct the value, or remove the row or the column")
+                    "are not finite", cure)
         return values
 
     def refuse(self, name, cells, bad, singular, plural, cure):
         """Raises TableError naming the first of the bad cells, if there are any."""
         if len(bad) > 0:
-            raise TableError(
-                f"{len(bad)} of {len(cells)} values of {name!r} {plural if len(bad) > 1 else singular}"
-                f", first at {self.path} line {self.lines[bad[0]]}: {cells[bad[0]]!r}; {cure}")
+            wrong = plural if len(bad) > 1 else singular
+            raise TableError(f"{len(bad)} of {len(cells)} values of {name!r} {wrong}, first at "
+                             f"{self.path} line {self.lines[bad[0]]}: {cells[bad[0]]!r}; {cure}")
 
 
 def is_numeric(cells):
@@ -94,15 +94,15 @@ def read_csv(path):
     """The Sheet of a CSV file: UTF-8, with a line of column names; comma, semicolon or tab.
 
     Quoted cells, a byte order mark, any line ends and blank lines at the end are fine.
-    Raises TableError with file and line for a row of the wrong width, an unnamed or repeated column,
-    broken quotes, another encoding, or no rows; OSError if the file cannot be read.
+    Raises TableError with file and line for a row of the wrong width, an unnamed or repeated
+    column, broken quotes, another encoding, or no rows; OSError if the file cannot be read.
     """
     with open(path, "rb") as file:
         content = file.read()
     path = str(path)
     text = decoded(path, content)
     if not text.strip():
-        raise TableError(f"{path} is empty; expected a line of column names, then one row per line")
+        raise TableError(f"{path} is empty; expected a line of column names, then one row a line")
     header, *rows = records(path, text, delimiter(text))
     line, header = header
     check_header(path, line, header)
@@ -113,10 +113,10 @@ def read_csv(path):
     wrong = [(line, row) for line, row in rows if len(row) != len(header)]
     if wrong:
         line, row = wrong[0]
-        found = "is blank" if blank(row) else f"has {len(row)} cells"
+        found = "is blank" if blank(row) else f"has {len(row)} cell{'s' * (len(row) > 1)}"
         raise TableError(f"{path} line {line} {found}, but there are {len(header)} column names "
-                         f"({len(wrong)} of {len(rows)} rows do not fit); correct or remove the row. "
-                         "A cell with the delimiter in it needs quotes")
+                         f"({len(wrong)} of {len(rows)} rows do not fit); correct or remove the "
+                         "row. A cell with the delimiter in it needs quotes")
     return Sheet(path, header, [row for _, row in rows], [line for line, _ in rows])
 
 
@@ -128,8 +128,8 @@ def decoded(path, content):
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise TableError(f"{path} line {line} is not UTF-8 text (byte {content[error.start]:#04x}); "
-                         "save the file as 'CSV UTF-8'") from None
+        raise TableError(f"{path} line {line} is not UTF-8 text (byte "
+                         f"{content[error.start]:#04x}); save the file as 'CSV UTF-8'") from None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise TableError(f"{path} line {line} holds a zero byte: this is not a CSV file")
@@ -171,8 +171,8 @@ def check_header(path, line, header):
     first = {}
     for i, name in enumerate(header, start=1):
         if not name:
-            raise TableError(f"{path} line {line}: column {i} of {len(header)} has no name; name it, "
-                             "or remove it if it only numbers the rows")
+            raise TableError(f"{path} line {line}: column {i} of {len(header)} has no name; name "
+                             "it, or remove it if it only numbers the rows")
         if name in first:
             raise TableError(f"{path} line {line}: columns {first[name]} and {i} are both called "
                              f"{name!r}; rename or remove one")

@@ -1,8 +1,8 @@
 """Datasets, splits and batches, under PyTorch's names (torch.utils.data).
 
-A dataset is anything with a length and an index: `len(dataset)` and `dataset[i]`. A loader walks over
-shuffled indices and glues samples into batches. The one trick: when the samples are rows of tensors,
-a batch needs no gluing; it is the tensor indexed once with all row numbers of the batch.
+A dataset is anything with a length and an index: `len(dataset)` and `dataset[i]`. A loader walks
+over shuffled indices and glues samples into batches. The one trick: when the samples are rows of
+tensors, a batch needs no gluing; it is the tensor indexed once with all row numbers of the batch.
 """
 
 import math
@@ -22,8 +22,8 @@ class Dataset:
     """
 
     def __getitem__(self, index):
-        raise NotImplementedError(f"{type(self).__name__} is a Dataset without __getitem__(index): "
-                                  "define it to return one sample")
+        raise NotImplementedError(f"{type(self).__name__} is a Dataset without __getitem__(index)"
+                                  ": define it to return one sample")
 
 
 class TensorDataset(Dataset):
@@ -102,8 +102,8 @@ def random_split(dataset, lengths, generator=None, *, seed=None):
     if math.isclose(sum(lengths), 1):
         lengths = lengths_from_fractions(n, lengths)
     if any(isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 0 for k in lengths):
-        raise ValueError(f"lengths must be whole numbers that add up to {n}, or fractions that add "
-                         f"up to 1, got {lengths}")
+        raise ValueError(f"lengths must be whole numbers that add up to {n}, or fractions that "
+                         f"add up to 1, got {lengths}")
     if sum(lengths) != n:
         raise ValueError("Sum of input lengths does not equal the length of the input dataset: "
                          f"{lengths} add up to {sum(lengths)}, the dataset has {n} samples")
@@ -113,7 +113,7 @@ def random_split(dataset, lengths, generator=None, *, seed=None):
 
 
 def lengths_from_fractions(n, fractions):
-    """Numbers of samples for fractions of n; the remainder is dealt out one by one, first to last."""
+    """Numbers of samples for fractions of n; the remainder is dealt out one by one."""
     for i, fraction in enumerate(fractions):
         if not 0 <= fraction <= 1:
             raise ValueError(f"Fraction at index {i} is not between 0 and 1: {fraction}")
@@ -130,8 +130,8 @@ def lengths_from_fractions(n, fractions):
 class DataLoader:
     """Batches of a dataset: `for x, y in DataLoader(dataset, batch_size=32, shuffle=True): ...`
 
-    shuffle     a new order in every pass, drawn from `minigrad.random.generator()`; with `seed` (or
-                a `generator`) from one of the loader's own, so that the run can be repeated
+    shuffle     a new order in every pass, drawn from `minigrad.random.generator()`; with `seed`
+                (or a `generator`) from one of the loader's own, so that the run can be repeated
     drop_last   leave out the last batch if it is smaller than the others
     collate_fn  makes a batch from a list of samples; by default `default_collate`
 
@@ -181,8 +181,8 @@ def batch(dataset, indices, collate_fn=None):
 def default_collate(samples):
     """A list of samples as one batch: numbers and arrays become a tensor with one row per sample.
 
-    Tuples, lists and dicts are batched entry by entry (a tuple gives a list, as in PyTorch); strings
-    stay a list. Raises RuntimeError if shapes or lengths differ, TypeError for other types.
+    Tuples, lists and dicts are batched entry by entry (a tuple gives a list, as in PyTorch);
+    strings stay a list. Raises RuntimeError if shapes or lengths differ, TypeError for other types.
     PyTorch: torch.utils.data.default_collate.
     """
     first = samples[0]
@@ -201,9 +201,9 @@ def default_collate(samples):
     if isinstance(first, (tuple, list)):
         lengths = {len(s) for s in samples}
         if len(lengths) > 1:
-            raise RuntimeError("each element in list of batch should be of equal size, got samples "
-                               f"with {' and '.join(map(str, sorted(lengths)))} entries")
+            raise RuntimeError("each element in list of batch should be of equal size, got "
+                               f"samples with {' and '.join(map(str, sorted(lengths)))} entries")
         columns = [default_collate(list(column)) for column in zip(*samples)]
         return type(first)(*columns) if hasattr(first, "_fields") else columns
-    raise TypeError(f"a batch of samples must contain tensors, arrays, numbers, dicts or lists; "
-                    f"found {type(first).__name__}. Convert it in __getitem__, or pass collate_fn=")
+    raise TypeError("a batch of samples must contain tensors, arrays, numbers, dicts or lists; found "
+                    f"{type(first).__name__}. Convert it in __getitem__, or pass collate_fn=")

@@ -1,8 +1,8 @@
 """Tables for training: columns of numbers and categories, and one column to predict.
 
-The one trick: everything learnt from the data beside the weights (the categories of a column, its mean
-and standard deviation) is a Schema, a few plain dicts that are saved with the model. Training and
-prediction encode their rows with the same Schema, so they cannot disagree.
+The one trick: everything learnt from the data beside the weights (the categories of a column, its
+mean and standard deviation) is a Schema, a few plain dicts that are saved with the model. Training
+and prediction encode their rows with the same Schema, so they cannot disagree.
 
     table = read_table("houses.csv", "price")   # numbers as they are, categories as 0 and 1
     train, test = table.split(0.2, seed=0)
@@ -70,7 +70,7 @@ class Column:
         return np.array([position[cell] for cell in cells], dtype=np.int64)
 
     def read(self, sheet):
-        """The column of a sheet as float64 (n, width): numbers as they are, categories as 0 and 1."""
+        """The column of a sheet as float64 (n, width): numbers as they are, categories 0 and 1."""
         if self.categories is None:
             return sheet.numbers(self.name)[:, None]
         return np.eye(len(self.categories))[self.codes(sheet)]
@@ -78,7 +78,7 @@ class Column:
 
 @dataclass(eq=False, repr=False)
 class Table:
-    """Rows to learn from: features float64 (n, d), and targets (n,), int64 classes or float64 values.
+    """Rows to learn from: features float64 (n, d), targets (n,), int64 classes or float64 values.
 
     columns and target say what they mean; `why` says how the task was told. Features are not
     standardized: that is left to a Schema, once it is known which rows are for training.
@@ -120,7 +120,8 @@ class Table:
         what = (f"one of {len(self.class_names)} classes: {listed(self.class_names)}"
                 if self.class_names else "a number")
         lines = [f"{self.name}: {self.description}",
-                 f"{len(self)} rows, {self.features.shape[1]} features: {listed(self.feature_names)}",
+                 f"{len(self)} rows, {self.features.shape[1]} features: "
+                 f"{listed(self.feature_names)}",
                  f"to predict: {self.target.name}, {what}",
                  self.source and f"source: {self.source}",
                  self.licence and f"licence: {self.licence}"]
@@ -174,7 +175,7 @@ def quotas(sizes, wanted):
 class Schema:
     """How rows become what the network sees, and how its outputs become answers.
 
-    columns: the Columns of the features, in the order of the inputs; target: the Column to predict.
+    columns: the Columns of the features, in the order of the inputs; target: the one to predict.
     """
 
     columns: list
@@ -204,11 +205,11 @@ class Schema:
         return len(self.class_names) if self.class_names else 1
 
     def encode(self, table):
-        """(x, y) for the network: x float64 (n, d) standardized; y int64 classes (n,), or the values
-        standardized (n,). Categories stay 0 and 1."""
+        """(x, y) for the network: x float64 (n, d) standardized; y int64 classes (n,), or the
+        values standardized (n,). Categories stay 0 and 1. ValueError for another table's columns."""
         if table.feature_names != self.feature_names:
-            raise ValueError(f"the features of {table.name} are {listed(table.feature_names)}; this "
-                             f"Schema was fitted to {listed(self.feature_names)}")
+            raise ValueError(f"the features of {table.name} are {listed(table.feature_names)}; "
+                             f"this Schema was fitted to {listed(self.feature_names)}")
         return self._features(table.features), self._targets(table.targets)
 
     def _features(self, values):
@@ -232,15 +233,16 @@ class Schema:
         sheet = read_csv(path)
         absent = [c.name for c in self.columns if c.name not in sheet.header]
         if absent:
-            raise TableError(f"{sheet.path} lacks {len(absent)} of the {len(self.columns)} columns the "
-                             f"model was trained on: {listed(absent)}. It has {listed(sheet.header)}."
-                             f"{nearest(absent[0], sheet.header)}")
+            raise TableError(f"{sheet.path} lacks {len(absent)} of the {len(self.columns)} columns "
+                             f"the model was trained on: {listed(absent)}. It has "
+                             f"{listed(sheet.header)}.{nearest(absent[0], sheet.header)}")
         x = self._features(np.hstack([column.read(sheet) for column in self.columns]))
         name = self.target.name
         i = sheet.header.index(name) if name in sheet.header else None
         if i is None or not any(row[i] for row in sheet.rows):
             return x, None
-        return x, self._targets(self.target.codes(sheet) if self.class_names else sheet.numbers(name))
+        values = self.target.codes(sheet) if self.class_names else sheet.numbers(name)
+        return x, self._targets(values)
 
     def decode(self, outputs):
         """What outputs (an array) mean: for scores (n, classes) the list of the n names of the
@@ -264,22 +266,23 @@ class Schema:
     def from_dict(cls, saved):
         """The Schema that to_dict() described. Raises ValueError for anything else."""
         try:
-            schema = cls([Column(**column) for column in saved["columns"]], Column(**saved["target"]))
+            schema = cls([Column(**column) for column in saved["columns"]],
+                         Column(**saved["target"]))
             texts = [text for c in (*schema.columns, schema.target)
                      for text in (c.name, *(c.categories or ()))]
             numbers = [x for c in (*schema.columns, schema.target) for x in (c.mean, c.std)]
             if not all(isinstance(text, str) for text in texts) or not np.isfinite(numbers).all():
                 raise ValueError
         except (TypeError, KeyError, ValueError):
-            raise ValueError("this is not a saved Schema: expected a dict with 'columns' and 'target'"
-                             ) from None
+            raise ValueError("this is not a saved Schema: expected a dict with 'columns' and "
+                             "'target', as to_dict() gives it") from None
         return schema
 
 
-# --- reading a table from a file ------------------------------------------------------------------
+# --- reading a table from a file -----------------------------------------------------------------
 
 def read_table(path, target, task=None):
-    """The Table of a CSV file (see `read_csv`): column `target` is to be predicted from the others.
+    """The Table of a CSV file (see `read_csv`): column `target` is to be told from the others.
 
     A column of numbers is a feature as it is; a column of text becomes one feature per category,
     1 in the rows of that category and 0 elsewhere. All rows decide (see `is_numeric`).
@@ -288,11 +291,12 @@ def read_table(path, target, task=None):
     - text: classification.
     - whole numbers of at most 20 different values, each with 5 rows on average (two values such as
       0 and 1 need no minimum): classification, the numbers being the names of the classes.
-    - other numbers: regression. So prices and measurements are, and whole-number scores in a file of
-      a few rows; a rating from 1 to 5 of many rows is not, unless task="regression" says so.
+    - other numbers: regression. So prices and measurements are, and whole-number scores in a file
+      of a few rows; a rating from 1 to 5 of many rows is not, unless task="regression" says so.
 
-    Raises TableError, with file, line and column, for missing or wrong cells, an absent or constant
-    target, a class with a single row, text that is different in most rows; OSError for the file.
+    Raises TableError, with file, line and column, for missing or wrong cells, an absent or
+    constant target, a class with a single row, text that differs in most rows; OSError if the file
+    cannot be read.
     """
     if task not in (None, "classification", "regression"):
         raise ValueError(f"task must be 'classification' or 'regression', got {task!r}")
@@ -311,8 +315,8 @@ def read_table(path, target, task=None):
     columns = [feature_column(sheet, name) for name in others]
     values = goal.codes(sheet) if goal.categories else sheet.numbers(target)
     if (values == values[0]).all():
-        raise TableError(f"every value of {target!r} in {sheet.path} is {cells[0]}: there is nothing "
-                         "to predict")
+        raise TableError(f"every value of {target!r} in {sheet.path} is {cells[0]}: there is "
+                         "nothing to predict")
     return Table(np.hstack([column.read(sheet) for column in columns]), values, columns, goal,
                  name=sheet.path, description=f"{target} from {listed(others)}",
                  why=why)
@@ -348,13 +352,13 @@ def class_column(sheet, name, cells):
     else:
         names = categories(sheet, name, cells)
     if len(names) == 1:
-        raise TableError(f"every value of {name!r} in {sheet.path} is {names[0]!r}: with one class "
-                         "there is nothing to predict")
+        raise TableError(f"every value of {name!r} in {sheet.path} is {names[0]!r}: with one "
+                         "class there is nothing to predict")
     count = Counter(cells)
     single = [k for k, cell in enumerate(cells) if count[cell] == 1]
     sheet.refuse(name, cells, single, "stands in one row only", "stand in one row only",
-                 "a class needs at least 2 rows, to train and to test: add some, remove this one, or "
-                 "if these are amounts, ask for task='regression'")
+                 "a class needs at least 2 rows, to train and to test: add some, remove this one, "
+                 "or if these are amounts, ask for task='regression'")
     return Column(name, names)
 
 
@@ -369,6 +373,7 @@ def categories(sheet, name, cells):
     names = sorted(set(cells))
     if len(names) > 200 or (len(names) >= 10 and 2 * len(names) > len(cells)):
         raise TableError(f"column {name!r} of {sheet.path} has {len(names)} different texts in "
-                         f"{len(cells)} rows: it looks like an id or free text, from which a network "
-                         "cannot generalize; remove the column, or group its values into fewer")
+                         f"{len(cells)} rows: it looks like an id or free text, from which a "
+                         "network cannot generalize; remove the column, or group its values into "
+                         "fewer")
     return names

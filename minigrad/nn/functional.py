@@ -182,7 +182,7 @@ def huber_loss(input, target, reduction="mean", delta=1.0):
 
 
 def class_indices(target, classes, shape, ignore_index):
-    """The labels as an integer array, checked against the number of classes and the shape."""
+    """(labels as a tensor with ignored ones set to 0, mask of those kept or None for all)."""
     labels = array(target)
     if labels.dtype.kind not in "iu":
         raise RuntimeError(f"class labels must be integers (expected scalar type Long), got {labels.dtype}"
@@ -190,13 +190,23 @@ def class_indices(target, classes, shape, ignore_index):
                            "shape")
     if labels.shape != shape:
         raise ValueError(f"Expected target of shape {shape} (one label per sample), got {labels.shape}")
-    wrong = (labels < 0) | (labels >= classes)
+    if not labels.size or (labels.min() >= 0 and labels.max() < classes and ignore_index < 0):
+        return as_tensor(target), None
+    kept = labels != ignore_index
+    wrong = ((labels < 0) | (labels >= classes)) & kept
     if wrong.any():
-        wrong &= labels != ignore_index
-        if wrong.any():
-            raise IndexError(f"Target {labels[wrong][0]} is out of bounds: there are {classes} classes, "
-                             f"labels must be 0 to {classes - 1}")
-    return labels
+        raise IndexError(f"Target {labels[wrong][0]} is out of bounds: there are {classes} classes, "
+                         f"labels must be 0 to {classes - 1}")
+    return (as_tensor(target), None) if kept.all() else (wrap(np.where(kept, labels, 0)), kept)
+
+
+def at_labels(logp, labels, dim):
+    """logp at the label of each sample: labels take the place of dimension dim."""
+    positions = [np.arange(n) for n in labels.shape]
+    if len(positions) > 1:
+        positions = list(np.ix_(*positions))
+    positions.insert(dim, labels)
+    return ops.getitem(logp, *positions, index=(ops.ARRAY,) * logp.ndim)
 
 
 def nll_loss(input, target, weight=None, ignore_index=-100, reduction="mean"):
@@ -208,40 +218,33 @@ def nll_loss(input, target, weight=None, ignore_index=-100, reduction="mean"):
 
 
 def indexed_loss(logp, target, weight, ignore_index, reduction, smoothing):
-    dim = min(logp.ndim - 1, 1)
     if logp.ndim == 0:
         raise ValueError("the loss needs class scores of shape (C,), (N, C) or (N, C, ...), got a 0-d tensor")
-    classes = logp.shape[dim]
-    shape = logp.shape[:dim] + logp.shape[dim + 1:]
-    labels = class_indices(target, classes, shape, ignore_index)
-    kept = labels != ignore_index
-    everything = kept.all()
-    if weight is not None and array(weight).shape != (classes,):
-        raise RuntimeError(f"weight tensor should be defined for all {classes} classes, but got weight "
-                           f"tensor of shape {tuple(array(weight).shape)}")
-    if everything:
-        chosen = as_tensor(target)
-    else:
-        chosen = wrap(np.where(kept, labels, 0))
-    grid = list(np.ogrid[tuple(slice(n) for n in shape)])
-    grid.insert(dim, chosen)
-    loss = -getitem(logp, tuple(grid))
-    scale = None
-    if weight is not None or not everything:
-        scale = kept.astype(logp.dtype)
-        if weight is not None:
-            scale = scale * array(weight)[chosen.array].astype(logp.dtype)
-        loss = loss * wrap(scale)
+    dim = min(logp.ndim - 1, 1)
+    shape, classes = logp.shape[:dim] + logp.shape[dim + 1:], logp.shape[dim]
+    labels, kept = class_indices(target, classes, shape, ignore_index)
+    loss = -at_labels(logp, labels, dim)
+    if weight is None and kept is None and not smoothing:
+        return reduced(loss, reduction)
+    scale = np.ones(shape, logp.dtype) if kept is None else kept.astype(logp.dtype)
     if smoothing:
-        column = (classes,) + (1,) * (len(logp.shape) - 1 - dim)
-        spread = logp if weight is None else logp * as_tensor(weight).reshape(column)
-        spread = -spread.sum(dim)
-        if not everything:
+        spread = -logp
+    if weight is not None:
+        weight = as_tensor(weight)
+        if weight.shape != (classes,):
+            raise RuntimeError(f"weight tensor should be defined for all {classes} classes, but got weight "
+                               f"tensor of shape {tuple(weight.shape)}")
+        scale = scale * weight.array[labels.array].astype(logp.dtype)
+        if smoothing:
+            spread = spread * weight.reshape((classes,) + (1,) * (logp.ndim - 1 - dim))
+    loss = loss * wrap(scale)
+    if smoothing:
+        spread = spread.sum(dim)
+        if kept is not None:
             spread = spread * wrap(kept.astype(logp.dtype))
         loss = (1 - smoothing) * loss + (smoothing / classes) * spread
-    if reduction == "mean" and scale is not None:
-        with np.errstate(all="ignore"):
-            return loss.sum() / wrap(np.asarray(scale.sum(), logp.dtype))
+    if reduction == "mean":
+        return loss.sum() / wrap(np.asarray(scale.sum(), logp.dtype))
     return reduced(loss, reduction)
 
 

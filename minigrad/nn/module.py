@@ -205,11 +205,10 @@ class Module:
 
     def zero_grad(self, set_to_none=True):
         """Forgets the gradients of all parameters (or sets them to zero)."""
-        for p in self.parameters():
-            if set_to_none:
-                p.grad = None
-            elif p.grad is not None:
-                p.grad = p.grad.detach().zero_()
+        for module in self.modules():
+            for p in module._parameters.values():
+                if p is not None and p._grad is not None:
+                    p.grad = None if set_to_none else p.grad.detach().zero_()
 
     def requires_grad_(self, requires_grad=True):
         """Freezes (False) or unfreezes all parameters."""
