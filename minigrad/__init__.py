@@ -4,7 +4,7 @@ Tensors that remember how they were computed, modules, optimizers and data sets,
 in an evening. `import minigrad as torch` is meant to work for lessons on small networks.
 """
 
-from minigrad import autograd, nn, random
+from minigrad import autograd, data, nn, optim, random, utils
 from minigrad.autograd import (
     enable_grad,
     grad,
@@ -117,6 +117,7 @@ from minigrad.functions import (
     true_divide,
     var,
 )
+from minigrad.io import load, save
 from minigrad.nn import MLP
 from minigrad.random import (
     manual_seed,
@@ -150,4 +151,4 @@ from minigrad.tensor import Tensor
 from minigrad.words import Device as device
 from minigrad.words import Size
 
-__version__ = "0.1.0"
+from minigrad.version import __version__

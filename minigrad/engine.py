@@ -202,7 +202,7 @@ class Primitive:
         self.__name__ = self.__qualname__ = self.name
         self.__doc__ = getattr(forward, "__doc__", None)
         self.differentiable = each is not None or any(rule is not None for rule in vjps)
-        self.reads = [positions_read(rule) for rule in vjps]
+        self.reads = {}
 
     def __repr__(self):
         return f"<primitive {self.name}>"
@@ -218,7 +218,11 @@ class Primitive:
 
     def reads_value(self, i, j):
         """Does the rule of input i read the value of input j (or, for j = -1, of the output)?"""
-        return False if self.each is not None else self.reads[i](j)
+        if self.each is not None:
+            return False
+        if i not in self.reads:  # looked into when first asked: most programs never do
+            self.reads[i] = positions_read(self.vjps[i])
+        return self.reads[i](j)
 
     def __call__(self, *inputs, **options):
         # The hot path of every forward pass: one loop over the inputs, one over nothing else.
@@ -231,7 +235,7 @@ class Primitive:
                 if x.memory is not None:
                     watched = True
                 if a.dtype is not dtype:
-                    plain = dtype is None
+                    plain = plain and dtype is None
                     dtype = a.dtype
             else:
                 a = x

@@ -10,6 +10,8 @@ Central differences err by about eps^2 f''' / 6 (the formula) + 1e-16 f / eps (r
 float64 with eps=1e-6, but 10 % in float32, which is why float32 is refused.
 """
 
+import contextlib
+
 import numpy as np
 
 from minigrad.autograd import grad
@@ -93,9 +95,9 @@ def outputs_of(function, inputs):
 
 
 def directions(outputs):
-    """v, a gradient to arrive at each output: away from 0 and 1, of either sign, always the same."""
+    """v, the gradient to arrive at each output: away from 0, of either sign, the same every time."""
     random = np.random.default_rng(20240229)  # its own: the user's random numbers stay as they are
-    return [wrap(random.uniform(0.5, 1.5, y.array.shape) * random.choice([-1.0, 1.0], y.array.shape))
+    return [np.asarray(random.uniform(0.5, 1.5, y.shape) * random.choice([-1.0, 1.0], y.shape))
             for y in outputs]
 
 
@@ -104,7 +106,7 @@ def directions(outputs):
 def analytic(function, inputs, scale=1.0, create_graph=False):
     """What the rules say: the gradient of <v, function(*inputs)> for each tracked input, as arrays."""
     outputs = outputs_of(function, inputs)
-    starts = [wrap(v.array * scale) for v in directions(outputs)]
+    starts = [wrap(v * scale) for v in directions(outputs)]
     paired = [(y, v) for y, v in zip(outputs, starts) if y.requires_grad]
     if not paired:  # constant functions have the gradient 0: the numbers will tell whether it is one
         return [np.zeros_like(x.array) for x in tracked(inputs)]
@@ -122,33 +124,30 @@ def numeric(function, inputs, x, eps):
     slope = np.zeros(x.array.shape)
     for index in np.ndindex(x.array.shape):
         value = x.array[index]
-        ends = []
         try:
-            for moved in (value + eps, value - eps):
-                x.array[index] = moved
-                ends.append([y.array.copy() for y in outputs_of(function, inputs)])
+            x.array[index] = value + eps
+            above = [y.array.copy() for y in outputs_of(function, inputs)]
+            x.array[index] = value - eps
+            below = [y.array.copy() for y in outputs_of(function, inputs)]
         finally:
             x.array[index] = value
         with np.errstate(all="ignore"):
-            slope[index] = sum((v.array * (a - b)).sum() for v, a, b in zip(
-                directions(outputs_of(function, inputs)), *ends)) / (2 * eps)
+            slope[index] = sum((v * (a - b)).sum() for v, a, b in zip(
+                directions(below), above, below)) / (2 * eps)
     return slope
 
 
-class Undisturbed:
+@contextlib.contextmanager
+def undisturbed(tensors):
     """Afterwards the memory of the tensors counts as unwritten: it holds the same bits as before."""
-
-    def __init__(self, tensors):
-        self.stamps = [(x.memory, x.memory.changed, x.memory.digest)
-                       for x in tensors if x.memory is not None]
-
-    def __enter__(self):
-        for memory, _, _ in self.stamps:
-            memory.look()
-        self.stamps = [(memory, memory.changed, memory.digest) for memory, _, _ in self.stamps]
-
-    def __exit__(self, *exception):
-        for memory, changed, digest in self.stamps:
+    memories = [x.memory for x in tensors if x.memory is not None]
+    for memory in memories:
+        memory.look()
+    stamps = [(memory.changed, memory.digest) for memory in memories]
+    try:
+        yield
+    finally:
+        for memory, (changed, digest) in zip(memories, stamps):
             memory.changed, memory.digest = changed, digest
 
 
@@ -156,7 +155,7 @@ class Undisturbed:
 
 def check(function, inputs, eps, atol, rtol, what="the gradient"):
     """Raises GradcheckError unless the two sides agree everywhere."""
-    with Undisturbed(tracked(inputs)):
+    with undisturbed(tracked(inputs)):
         check_deterministic(function, inputs)
         results = analytic(function, inputs)
         doubled = analytic(function, inputs, scale=-2.0)
@@ -177,14 +176,14 @@ def check_deterministic(function, inputs):
 
 def check_gradient(function, inputs, eps, atol, rtol):
     """Checks the gradient as a function of the inputs and of v, and both readings of the rules."""
-    with Undisturbed(tracked(inputs)):
+    with undisturbed(tracked(inputs)):
         on_arrays = analytic(function, inputs)
         on_tensors = analytic(function, inputs, create_graph=True)
         for label, a, b in zip(labels(inputs), on_arrays, on_tensors):
             compare(a, b, 1e-12, 1e-9, f"the gradient with respect to {label} depends on whether the "
                     "rules run on arrays or on tensors", "on tensors (create_graph=True)")
         outputs = outputs_of(function, inputs)
-    starts = [v for y, v in zip(outputs, directions(outputs)) if y.requires_grad]
+    starts = [wrap(v) for y, v in zip(outputs, directions(outputs)) if y.requires_grad]
     for k, v in enumerate(starts):
         v.requires_grad, v.name = True, f"upstream gradient of output {k}"
     n = len(inputs)

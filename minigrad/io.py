@@ -5,7 +5,7 @@ one JSON member that says how they were nested. Neither can hold code, so loadin
 pickle can.
 
 In the JSON, text, None, True and False, numbers and lists stand for themselves; everything else is
-an object whose first key says what it is, as {"tensor": "model.0.weight"}, {"dict": [[key, value]]}.
+an object whose first key says what it is: {"tensor": "model.0.weight"}, {"dict": [[key, value]]}.
 """
 
 import io

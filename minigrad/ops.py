@@ -145,7 +145,7 @@ def assigned(x, value, *arrays, index):
 
 def part(i, g, y, *xs, dim):
     """The part of g that belongs to the i-th of the tensors that were joined."""
-    start = sum(x.shape[dim] for x in xs[:i])
+    start = int(np.sum([x.shape[dim] for x in xs[:i]]))
     return g[(slice(None),) * (dim % y.ndim) + (slice(start, start + xs[i].shape[dim]),)]
 
 
@@ -192,7 +192,7 @@ sin        = primitive(np.sin,              lambda g, y, x: g * np.cos(x))
 cos        = primitive(np.cos,              lambda g, y, x: -g * np.sin(x))
 tanh       = primitive(np.tanh,             lambda g, y, x: g * (1 - y**2))
 sigmoid    = primitive(logistic,            lambda g, y, x: g * (y * (1 - y)), name="sigmoid")
-erf        = primitive(lambda x: erf_values(x).astype(x.dtype),
+erf        = primitive(lambda x: np.asarray(erf_values(x), x.dtype),
                                             lambda g, y, x: g * (2 / math.sqrt(math.pi) * np.exp(-x**2)), name="erf")
 softplus   = primitive(lambda x: np.logaddexp(x, 0), lambda g, y, x: g * sigmoid(x), name="softplus")
 

@@ -6,12 +6,18 @@ from minigrad import dtypes
 from minigrad.engine import wrap
 from minigrad.arguments import array, shape_of
 
-_generator = np.random.default_rng()
+_generator = None  # made when first needed: numpy.random is a tenth of the time of an import
 
 
 def generator():
     """The numpy.random.Generator that every layer, shuffle and dropout draws from."""
+    global _generator
+    if _generator is None:
+        _generator = np.random.default_rng()
     return _generator
+
+
+the_one = generator  # where an argument is called generator
 
 
 def manual_seed(seed):
@@ -28,13 +34,13 @@ def made(values, dtype, requires_grad):
 
 def rand(*size, dtype=None, requires_grad=False, generator=None, device=None):
     """Uniform on [0, 1)."""
-    rng = generator or _generator
+    rng = generator or the_one()
     return made(rng.random(shape_of(size)), dtype, requires_grad)
 
 
 def randn(*size, dtype=None, requires_grad=False, generator=None, device=None):
     """Normal with mean 0 and variance 1."""
-    rng = generator or _generator
+    rng = generator or the_one()
     return made(rng.standard_normal(shape_of(size)), dtype, requires_grad)
 
 
@@ -45,13 +51,13 @@ def randint(low, high=None, size=None, *, dtype=dtypes.int64, requires_grad=Fals
         low, high, size = 0, low, high
     if high <= low:
         raise RuntimeError(f"randint expects low < high, got low={low}, high={high}")
-    rng = generator or _generator
+    rng = generator or the_one()
     return made(rng.integers(low, high, shape_of((size,))), dtype, requires_grad)
 
 
 def randperm(n, *, dtype=dtypes.int64, generator=None, device=None):
     """The integers 0 to n - 1 in random order."""
-    return made((generator or _generator).permutation(n), dtype, False)
+    return made((generator or the_one()).permutation(n), dtype, False)
 
 
 def rand_like(input, *, dtype=None, requires_grad=False):

@@ -205,8 +205,9 @@ def where(condition, input=None, other=None):
     """input where condition is true, else other; where(condition): the indices of true elements."""
     if input is None and other is None:
         return tuple(wrap(i) for i in np.nonzero(array(condition)))
-    if array(condition).dtype != bool:
-        raise RuntimeError(f"where expected condition to be a boolean tensor, got {condition.dtype}")
+    if np.asarray(array(condition)).dtype != bool:
+        raise RuntimeError("where expected condition to be a boolean tensor, got "
+                           f"{np.asarray(array(condition)).dtype}")
     if not any_recorded(condition, input, other):
         input = as_tensor(input)
     return ops.where(condition, input, other)

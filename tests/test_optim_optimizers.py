@@ -1,4 +1,5 @@
-"""What the optimizer objects promise: parameters, groups, states, saving, speed-ups to the bit, errors."""
+"""What the optimizer objects promise: parameters, groups, states, saving, speed-ups to the bit,
+errors."""
 
 import copy
 import json
@@ -14,7 +15,8 @@ from minigrad.optim.apply import BLOCK, SMALL
 
 ALL = [SGD, Adagrad, RMSprop, Adam, AdamW]
 RICH = [(SGD, {"momentum": 0.9, "dampening": 0.1}), (SGD, {"momentum": 0.9, "nesterov": True}),
-        (SGD, {"momentum": 0.9, "form": "sutskever"}), (SGD, {"maximize": True, "weight_decay": 0.1}),
+        (SGD, {"momentum": 0.9, "form": "sutskever"}),
+        (SGD, {"maximize": True, "weight_decay": 0.1}),
         (Adagrad, {"lr_decay": 0.1}), (RMSprop, {"centered": True, "momentum": 0.5}), (Adam, {}),
         (Adam, {"amsgrad": True, "weight_decay": 0.1}), (AdamW, {"amsgrad": "corrected"})]
 
@@ -48,13 +50,14 @@ class Lion(Optimizer, rule=lion):
     pass
 
 
-# --- trajectories stored as numbers ---------------------------------------------------------------
+# --- trajectories stored as numbers
+# ---------------------------------------------------------------
 
 STORED = json.loads(pathlib.Path(__file__).with_name("golden_optim.json").read_text())
 
 
-@pytest.mark.parametrize("case", STORED["cases"],
-                         ids=lambda case: case["optimizer"] + "-" + "-".join(map(str, case["options"].values())))
+@pytest.mark.parametrize("case", STORED["cases"], ids=lambda case: "-".join(
+    [case["optimizer"], *map(str, case["options"].values())]))
 def test_trajectories_equal_the_vectors_stored_from_torch(case):
     parameters = [leaf(w) for w in STORED["weights"]]
     optimizer = getattr(minigrad.optim, case["optimizer"])(parameters, **case["options"])
@@ -70,7 +73,8 @@ def test_trajectories_equal_the_vectors_stored_from_torch(case):
     assert worst.max() < 1e-9
 
 
-# --- joined, walked in blocks, alone: equal to the bit --------------------------------------------
+# --- joined, walked in blocks, alone: equal to the bit
+# --------------------------------------------
 
 def assorted():
     """Parameters of every awkward kind, the same ones each time."""
@@ -108,8 +112,8 @@ def test_steps_equal_calling_the_rule_per_parameter_to_the_bit(kind, options):
             if g is not None:
                 counts[i] += 1
                 with np.errstate(all="ignore"):
-                    expected[i], *states[i] = rules.update(rule, expected[i], g, states[i], counts[i],
-                                                           hyperparameters, **modifiers)
+                    expected[i], *states[i] = rules.update(
+                        rule, expected[i], g, states[i], counts[i], hyperparameters, **modifiers)
     names = rules.anatomy(rule).states
     for p, w, count, kept in zip(parameters, expected, counts, states):
         assert p.array.dtype == p.dtype and np.array_equal(p.array, w)
@@ -136,20 +140,31 @@ def test_a_rule_without_the_mark_gets_each_parameter_in_its_own_shape():
     assert optimizer.state[parameters[0]]["speed"].shape == (2, 2)
 
 
-# --- a new optimizer is a rule and a line ---------------------------------------------------------
+# --- a new optimizer is a rule and a line
+# ---------------------------------------------------------
 
 def test_a_new_optimizer_is_one_rule_and_one_line():
     a, b = leaf([1.0, -2.0], grad=[0.3, -5.0]), leaf([1.0, -2.0], grad=[0.3, -5.0])
     Lion([a], lr=0.1, betas=(0.5, 0.5)).step()
     Optimizer([b], rule=lion, lr=0.1).step()
     assert a.tolist() == b.tolist() == [0.9, -1.9]
-    assert repr(Lion([a])).startswith("Lion (") and repr(Optimizer([b], rule=lion)).startswith("lion (")
+    assert repr(Lion([a])).startswith("Lion (")
+    assert repr(Optimizer([b], rule=lion)).startswith("lion (")
 
 
 def test_decay_and_maximize_come_with_every_rule():
     p = leaf([1.0], grad=0.5)
-    Optimizer([p], rule=lion, lr=0.1, weight_decay=0.5, decoupled_weight_decay=True, maximize=True).step()
+    Lion([p], lr=0.1, weight_decay=0.5, decoupled_weight_decay=True, maximize=True).step()
     assert p.item() == pytest.approx(0.95 + 0.1)
+
+
+def test_adamw_is_the_adamw_rule():
+    a, b = (leaf([1.0, -2.0], grad=[0.3, -5.0]) for _ in range(2))
+    generic = Optimizer([b], rule=rules.adamw, weight_decay=0.3)
+    for optimizer in (AdamW([a], weight_decay=0.3), generic):
+        for _ in range(5):
+            optimizer.step()
+    assert a.tolist() == b.tolist()
 
 
 def test_a_number_state_of_a_rule_is_kept_and_saved():
@@ -165,8 +180,7 @@ def test_a_number_state_of_a_rule_is_kept_and_saved():
     assert optimizer.state_dict()["state"][0] == {"step": 3, "product": 0.125}
     parameters[0].grad = None
     optimizer.step()
-    assert (optimizer.state[parameters[0]]["product"], optimizer.state[parameters[1]]["product"]) == (
-        0.125, 0.0625)
+    assert [optimizer.state[p]["product"] for p in parameters] == [0.125, 0.0625]
 
 
 @pytest.mark.parametrize("rule, part", [
@@ -180,7 +194,8 @@ def test_a_rule_that_returns_nonsense_is_named_and_changes_nothing(rule, part):
     assert p.tolist() == [1, 2] and not optimizer.state[p]
 
 
-# --- gradients: None, zero, wrong -----------------------------------------------------------------
+# --- gradients: None, zero, wrong
+# -----------------------------------------------------------------
 
 @pytest.mark.parametrize("kind, options, moved", [
     (SGD, {"momentum": 0.9}, -0.09), (Adam, {}, -0.0670), (AdamW, {}, -0.0679),
@@ -230,7 +245,8 @@ def test_zero_grad_sets_none_or_zeros():
     assert p.grad is None
 
 
-# --- what a step touches --------------------------------------------------------------------------
+# --- what a step touches
+# --------------------------------------------------------------------------
 
 @pytest.mark.parametrize("kind, options", RICH)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -243,7 +259,8 @@ def test_a_step_writes_into_the_same_array_and_keeps_the_dtype(kind, options, dt
         optimizer.step()
     blocks = gradients + arrays
     for p, array in zip(parameters, arrays):
-        assert p.array is array and array.dtype == dtype and not np.array_equal(array, np.ones(p.shape))
+        assert p.array is array and array.dtype == dtype
+        assert not np.array_equal(array, np.ones(p.shape))
         assert p.is_leaf and p.requires_grad
         for state in optimizer.state[p].values():
             if isinstance(state, np.ndarray):
@@ -301,7 +318,8 @@ def test_a_line_is_fitted():
         assert (a.item(), b.item()) == pytest.approx((2, -1), abs=0.03)
 
 
-# --- groups and options ---------------------------------------------------------------------------
+# --- groups and options
+# ---------------------------------------------------------------------------
 
 def test_groups_have_their_own_options_and_live_rates():
     a, b = leaf([0.0], grad=1.0), leaf([0.0], grad=1.0)
@@ -381,227 +399,3 @@ def test_paper_decay_follows_the_schedule_multiplier():
     optimizer.param_groups[0]["lr"] = 0.25
     optimizer.step()
     assert p.item() == pytest.approx(0.95)
-
-
-def one():
-    return leaf([1.0])
-
-
-def product():
-    return one() * 2
-
-
-BAD = [
-    (lambda: SGD([]), ValueError, "empty parameter list"),
-    (lambda: SGD([{"params": []}]), ValueError, "empty parameter list"),
-    (lambda: SGD(one()), TypeError, r"put it in a list"),
-    (lambda: SGD(3), TypeError, "params is a int"),
-    (lambda: SGD([3]), TypeError, "parameter 0 is a int"),
-    (lambda: SGD([np.ones(2)]), TypeError, "is a ndarray"),
-    (lambda: SGD({one()}), TypeError, "set, whose order"),
-    (lambda: SGD([{"params": {one()}}]), TypeError, "set, whose order"),
-    (lambda: SGD({"params": [one()]}), TypeError, "list of groups"),
-    (lambda: SGD([{"lr": 1}]), TypeError, '"params"'),
-    (lambda: SGD([{"params": [one()]}, one()]), TypeError, "must be a dict"),
-    (lambda: SGD([product()]), ValueError, "non-leaf .* the result of mul"),
-    (lambda: SGD([minigrad.tensor([1, 2])]), ValueError, "dtype int64"),
-    (lambda: SGD([minigrad.tensor([True])]), ValueError, "dtype bool"),
-    (lambda: SGD([minigrad.tensor([1.0])]), ValueError, "requires_grad=True"),
-    (lambda: SGD([("a", one()), one()]), ValueError, "name all or none"),
-    (lambda: SGD([("a", one()), ("a", one())]), ValueError, "have the name 'a'"),
-    (lambda: SGD([p := one(), p]), ValueError, "given twice"),
-    (lambda: SGD([{"params": [p := one()]}, {"params": [p]}]), ValueError, "given twice"),
-    (lambda: SGD([{"params": [one()], "learning_rate": 9}]), TypeError, "did you mean 'lr'"),
-    (lambda: Adam([{"params": [one()], "weigth_decay": 9}]), TypeError, "did you mean 'weight_decay'"),
-    (lambda: Adam([one()], beta1=0.9), TypeError, "beta1"),
-    (lambda: Lion([one()], beta1=0.9), TypeError, "Lion has no option 'beta1'; did you mean 'betas'"),
-    (lambda: Optimizer([one()]), TypeError, "needs rule="),
-    (lambda: Optimizer([one()], rule=lambda w, g, *, lr: w), TypeError, "needs a value for 'lr'"),
-    (lambda: Optimizer([one()], rule=3), TypeError, "must be a function"),
-    (lambda: SGD([one()], lr=-1), ValueError, "lr is -1; it must be a finite number of at least 0"),
-    (lambda: SGD([one()], lr=math.nan), ValueError, "lr is nan"),
-    (lambda: Adam([one()], lr=math.inf), ValueError, "lr is inf"),
-    (lambda: Adam([one()], lr="0.1"), TypeError, "must be a number"),
-    (lambda: Adam([one()], lr=True), TypeError, "must be a number"),
-    (lambda: Adam([one()], eps=-1e-8), ValueError, "eps"),
-    (lambda: Adam([one()], betas=(1.0, 0.9)), ValueError, "beta1 is 1.0; it must be at least 0 and below 1"),
-    (lambda: Adam([one()], betas=(0.9, -0.1)), ValueError, "beta2"),
-    (lambda: Adam([one()], betas=0.9), TypeError, "give two numbers"),
-    (lambda: Adam([one()], amsgrad="slides"), ValueError, "choose one of"),
-    (lambda: Adam([one()], 1e-3, 0.9, 0.999), TypeError, "betas is 0.9"),
-    (lambda: AdamW([one()], decay="none"), ValueError, "choose one of 'torch', 'paper'"),
-    (lambda: AdamW([one()], lr=0, decay="paper"), ValueError, "positive lr"),
-    (lambda: AdamW([one()], weight_decay=-1), ValueError, "weight_decay"),
-    (lambda: SGD([one()], momentum=-0.1), ValueError, "momentum"),
-    (lambda: SGD([one()], nesterov=True), ValueError, "requires a momentum and zero dampening"),
-    (lambda: SGD([one()], momentum=0.9, dampening=0.1, nesterov=True), ValueError, "zero dampening"),
-    (lambda: SGD([one()], momentum=0.9, dampening=0.1, form="sutskever"), ValueError, "no dampening"),
-    (lambda: SGD([one()], maximize=1), TypeError, "True or False"),
-    (lambda: SGD([one()], foreach=True), ValueError, "foreach=True"),
-    (lambda: Adam([one()], fused=True), ValueError, "minigrad has one"),
-    (lambda: RMSprop([one()], alpha=1.0), ValueError, "alpha"),
-    (lambda: Adagrad([one()], lr_decay=-1), ValueError, "lr_decay"),
-    (lambda: Adagrad([one()], initial_accumulator_value=-1), ValueError, "initial_accumulator_value"),
-]
-
-
-@pytest.mark.parametrize("make, error, part", BAD, ids=[part for *_, part in BAD])
-def test_senseless_arguments_are_refused_in_one_line_with_the_cure(make, error, part):
-    with pytest.raises(error, match=part) as caught:
-        make()
-    assert "\n" not in str(caught.value)
-
-
-def test_torchs_switches_are_accepted_when_off():
-    Adam([one()], foreach=False, fused=None, capturable=False, differentiable=False)
-
-
-def test_a_generator_can_be_used_once():
-    parameters = iter([one()])
-    SGD(parameters)
-    with pytest.raises(ValueError, match="generator that was used before"):
-        SGD(parameters)
-
-
-@pytest.mark.parametrize("name, value, error", [
-    ("lr", math.nan, ValueError), ("lr", -1.0, ValueError), ("learning_rate", 1.0, TypeError),
-    ("betas", (0.9, 2.0), ValueError)])
-def test_senseless_edits_of_a_group_are_refused_at_the_step_which_does_nothing(name, value, error):
-    a, b = leaf([1.0], grad=1.0), leaf([1.0], grad=1.0)
-    optimizer = Adam([{"params": [a]}, {"params": [b]}])
-    optimizer.step()
-    before = a.item()
-    optimizer.param_groups[1][name] = value
-    with pytest.raises(error):
-        optimizer.step()
-    assert a.item() == before and optimizer.state[a]["step"] == 1
-
-
-# --- state, saving, resuming ----------------------------------------------------------------------
-
-def test_state_shows_the_rules_own_names_and_cannot_be_replaced():
-    p, q = leaf([1.0, 2.0], grad=1.0), leaf([1.0])
-    optimizer = Adam([p, q], betas=(0.5, 0.5))
-    optimizer.step()
-    assert {k: np.asarray(v).tolist() for k, v in optimizer.state[p].items()} == {
-        "step": 1, "m": [0.5, 0.5], "v": [0.5, 0.5]}
-    assert not optimizer.state[q]
-    with pytest.raises(TypeError):
-        optimizer.state[p]["m"] = 0
-    optimizer.state[p]["m"][...] = 0  # writing into it is possible, and counts
-    optimizer.step()
-    assert optimizer.state[p]["m"].tolist() == [0.5, 0.5]
-
-
-def test_unused_states_are_not_stored():
-    p = leaf([1.0], grad=1.0)
-    optimizer = RMSprop([p])
-    optimizer.step()
-    assert set(optimizer.state[p]) == {"step", "v"}
-
-
-def is_plain(value):
-    if isinstance(value, dict):
-        return all(isinstance(k, (str, int)) and is_plain(v) for k, v in value.items())
-    if isinstance(value, (list, tuple)):
-        return all(map(is_plain, value))
-    return value is None or type(value) in (int, float, str, bool, np.ndarray)
-
-
-def through_json(saved):
-    return json.loads(json.dumps(saved, default=lambda array: array.tolist()))
-
-
-@pytest.mark.parametrize("passed", [lambda saved: saved, through_json, copy.deepcopy])
-@pytest.mark.parametrize("kind, options", RICH + [(Lion, {}), (Optimizer, {"rule": norm_rule})])
-def test_resuming_equals_an_uninterrupted_run_to_the_bit(kind, options, passed):
-    rng = np.random.default_rng(0)
-    shapes = [(2, 3), (), (4,)]
-    starts = [rng.normal(size=s) for s in shapes]
-    gradients = [[rng.normal(size=s) for s in shapes] for _ in range(10)]
-    gradients[1][1] = gradients[0][1] = None
-
-    def build(starts):
-        parameters = [(f"p{i}", leaf(w)) for i, w in enumerate(starts)]
-        groups = [{"params": parameters[:1], "lr": 0.03}, {"params": parameters[1:]}]
-        return [p for _, p in parameters], kind(groups, lr=0.1, **options)
-
-    def train(parameters, optimizer, gradients):
-        for step in gradients:
-            give(parameters, step)
-            optimizer.step()
-    straight, optimizer = build(starts)
-    train(straight, optimizer, gradients)
-    first, optimizer = build(starts)
-    train(first, optimizer, gradients[:5])
-    saved = optimizer.state_dict()
-    assert is_plain(saved)
-    frozen = copy.deepcopy(saved)
-    second, resumed = build([p.numpy().copy() for p in first])
-    resumed.param_groups[0]["lr"] = 7.0
-    resumed.load_state_dict(passed(saved))
-    train(second, resumed, gradients[5:])
-    for p, q in zip(straight, second):
-        assert np.array_equal(p.numpy(), q.numpy())
-    train(first, optimizer, gradients[5:7])  # neither run has touched what was saved
-    np.testing.assert_equal(saved, frozen)
-
-
-def test_a_saved_state_names_kind_groups_and_parameters():
-    p = leaf([1.0], grad=1.0)
-    optimizer = SGD([("w", p)], lr=0.1, momentum=0.9)
-    optimizer.step()
-    saved = optimizer.state_dict()
-    assert saved["optimizer"] == "SGD" and saved["state"][0]["step"] == 1
-    assert saved["state"][0]["b"].tolist() == [1.0]
-    group = saved["param_groups"][0]
-    assert (group["params"], group["param_names"], group["lr"]) == ([0], ["w"], 0.1)
-
-
-def edited(saved, edit):
-    edit(saved)
-    return saved
-
-
-# fmt: off
-MISFITS = [
-    ("another kind",    lambda s: s.update(optimizer="SGD"),                     "that of SGD"),
-    ("no state",        lambda s: s.pop("state"),                                "'state'.* missing"),
-    ("more groups",     lambda s: s["param_groups"].append({}),                  "2 parameter groups"),
-    ("more parameters", lambda s: s["param_groups"][0].update(params=[0, 1, 2]), "3 parameters"),
-    ("other names",     lambda s: s["param_groups"][0].update(param_names=["b", "a"]), "'b', here it is 'a'"),
-    ("unknown option",  lambda s: s["param_groups"][0].update(momentum=1),       "no option 'momentum'"),
-    ("senseless option", lambda s: s["param_groups"][0].update(lr=-1),           "lr is -1"),
-    ("unknown state",   lambda s: s["state"][1].update(b=np.ones(3)),            "saved state 'b'"),
-    ("missing state",   lambda s: s["state"][1].pop("v"),                        r"b: the saved state lacks \['v'\]"),
-    ("other shape",     lambda s: s["state"][1].update(m=np.ones((3, 1))),       r"shape \(3, 1\)"),
-    ("no step count",   lambda s: s["state"][0].pop("step"),                     "step count is None"),
-    ("stray parameter", lambda s: s["state"].update({7: {"step": 1}}),           r"parameters \[7\]"),
-]
-# fmt: on
-
-
-@pytest.mark.parametrize("edit, part", [m[1:] for m in MISFITS], ids=[m[0] for m in MISFITS])
-def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(edit, part):
-    a, b = leaf([1.0, 2.0], grad=1.0), leaf([1.0, 2.0, 3.0], grad=1.0)
-    optimizer = Adam([("a", a), ("b", b)], lr=0.1)
-    optimizer.step()
-    before = copy.deepcopy(optimizer.state_dict())
-    with pytest.raises((ValueError, TypeError), match=part):
-        optimizer.load_state_dict(edited(optimizer.state_dict(), edit))
-    np.testing.assert_equal(optimizer.state_dict(), before)
-    optimizer.step()
-
-
-def test_a_deep_copy_goes_its_own_way():
-    p = leaf([1.0, 2.0], grad=1.0)
-    optimizer = Adam([p], lr=0.1)
-    optimizer.step()
-    twin = copy.deepcopy(optimizer)
-    (q,) = twin.param_groups[0]["params"]
-    assert q is not p
-    q.grad = minigrad.tensor([1.0, 1.0])
-    twin.step()
-    assert optimizer.state[p]["step"] == 1 and twin.state[q]["step"] == 2
-    optimizer.step()
-    assert np.array_equal(p.numpy(), q.numpy())

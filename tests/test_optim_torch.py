@@ -1,9 +1,10 @@
 """Trajectories equal PyTorch's: every option crossed, gradients over eleven decades, float64.
 
-Run as a program (`python tests/test_optim_torch.py`) this file writes golden_optim.json, the stored
-part of the same trajectories, by which test_optim_optimizers.py checks without PyTorch.
+Run as a program (`python tests/test_optim_torch.py`) this file writes golden_optim.json, the
+stored part of the same trajectories, by which test_optim_optimizers.py checks without PyTorch.
 """
 
+import inspect
 import itertools
 import json
 import pathlib
@@ -31,7 +32,8 @@ CASES = [("SGD", {"lr": 0.01, **o}) for o in
          + crossed(momentum=[0.9], dampening=[0, 0.3], **COMMON)
          + crossed(momentum=[0.9], nesterov=[True], **COMMON)]
 CASES += [("Adagrad", {"lr": 0.05, **o}) for o in
-          crossed(lr_decay=[0, 0.1], initial_accumulator_value=[0, 0.2], eps=[1e-10, 1e-3], **COMMON)]
+          crossed(lr_decay=[0, 0.1], initial_accumulator_value=[0, 0.2], eps=[1e-10, 1e-3],
+                  **COMMON)]
 CASES += [("RMSprop", {"lr": 0.01, **o}) for o in
           crossed(alpha=[0.99, 0.8], momentum=[0, 0.9], centered=[False, True], eps=[1e-8, 1e-3],
                   **COMMON)]
@@ -43,8 +45,8 @@ SHAPES = [(3, 2), (5,)]
 
 
 def problem(steps, seed=0, shapes=SHAPES):
-    """Start weights, some 0, and gradients from 1e-9 to 1e2: with single zeros, a step of zeros, and
-    a step at which one parameter has none."""
+    """Start weights, some 0, and gradients from 1e-9 to 1e2: with single zeros, a step of zeros,
+    and a step at which one parameter has none."""
     rng = np.random.default_rng(seed)
     weights = [rng.normal(size=shape) * (rng.random(shape) < 0.6) for shape in shapes]
     gradients = []
@@ -80,7 +82,8 @@ def assert_same(ours, theirs, rtol=1e-9):
     """Equal to rtol of each number's own largest value on the way."""
     scale = np.abs(theirs).max(axis=0)
     worst = np.abs(ours - theirs) / np.where(scale > 0, scale, 1)
-    assert worst.max() <= rtol, f"relative difference {worst.max():.1e} at step {worst.max(1).argmax()}"
+    step = worst.max(axis=1).argmax()
+    assert worst.max() <= rtol, f"relative difference {worst.max():.1e} at step {step}"
 
 
 @pytest.mark.parametrize("name, options", CASES)
@@ -111,10 +114,10 @@ def test_defaults_groups_and_changing_rates_equal_torch(name):
 
 @pytest.mark.parametrize("name", ["SGD", "Adagrad", "RMSprop", "Adam", "AdamW"])
 def test_constructors_have_torchs_arguments_in_torchs_order(name):
-    import inspect
     ours, theirs = (inspect.signature(getattr(library.optim, name)).parameters.values()
                     for library in (minigrad, torch))
-    ours, theirs = ([(p.name, p.kind, p.default) for p in parameters] for parameters in (ours, theirs))
+    ours, theirs = ([(p.name, p.kind, p.default) for p in parameters]
+                    for parameters in (ours, theirs))
     assert ours[:len(theirs)] == theirs
     assert all(kind == inspect.Parameter.KEYWORD_ONLY for _, kind, _ in ours[len(theirs):])
 
@@ -146,7 +149,8 @@ def test_the_step_of_a_closure_is_torchs():
     assert results[0] == pytest.approx(results[1], rel=1e-14)
 
 
-# --- schedulers -----------------------------------------------------------------------------------
+# --- schedulers
+# -----------------------------------------------------------------------------------
 
 # fmt: off
 SCHEDULES = [
@@ -174,8 +178,8 @@ SCHEDULES = [
 
 def two_groups(library, name="SGD", **options):
     params = [library.ones(1, requires_grad=True) for _ in range(2)]
-    return getattr(library.optim, name)([{"params": params[:1]}, {"params": params[1:], "lr": 0.5}],
-                                        lr=1.0, **options)
+    groups = [{"params": params[:1]}, {"params": params[1:], "lr": 0.5}]
+    return getattr(library.optim, name)(groups, lr=1.0, **options)
 
 
 @pytest.mark.parametrize("optimizer, momentum", [("SGD", {"momentum": 0.9}), ("Adam", {})])
@@ -200,7 +204,8 @@ def test_schedules_equal_torchs(name, options, optimizer, momentum):
 
 
 @pytest.mark.parametrize("options", crossed(mode=["min", "max"], threshold_mode=["rel", "abs"],
-                                            cooldown=[0, 3], patience=[0, 2], min_lr=[0, [0.02, 0.01]]))
+                                            cooldown=[0, 3], patience=[0, 2],
+                                            min_lr=[0, [0.02, 0.01]]))
 def test_reduce_on_plateau_equals_torchs(options):
     metrics = np.random.default_rng(0).normal(size=40).cumsum().round(1)
     sequences = []
@@ -232,7 +237,8 @@ def test_resuming_by_last_epoch_equals_torchs(name, options):
     np.testing.assert_allclose(*sequences, rtol=1e-12)
 
 
-# --- the stored part ------------------------------------------------------------------------------
+# --- the stored part
+# ------------------------------------------------------------------------------
 
 GOLDEN_STEPS = 9
 
@@ -247,8 +253,9 @@ def golden():
         cases.append({"optimizer": name, "options": options, "after": [
             [float(f"{x:.12g}") for x in path[t]] for t in (0, GOLDEN_STEPS - 1)]})
     return {"made": f"by torch.optim {torch.__version__.split('+')[0]} in float64, "
-                    "`python tests/test_optim_torch.py`: the weights of both parameters, flattened, "
-                    f"after steps 1 and {GOLDEN_STEPS} under these gradients (null: None)",
+                    "`python tests/test_optim_torch.py`: the weights of both parameters, "
+                    f"flattened, after steps 1 and {GOLDEN_STEPS} under these gradients "
+                    "(null: None)",
             "weights": plain(weights), "gradients": [plain(step) for step in gradients],
             "cases": cases}
 

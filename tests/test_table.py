@@ -283,6 +283,7 @@ def ages(*special):
     (b"age,y\n1,0\0\n", r"line 2 holds a zero byte"),
     ('age,y\n1,0\n"2,1\n3,0\n', r"line 3: unexpected end of data; check the quotes"),
     ('age,y\n1,0\n"2"x,1\n', r"line 3: .*expected.*check the quotes"),
+    ("age,y\n" + "1" * 100000 + "x,0\n1,1\n2,0\n3,1\n", r"line 2: '1+; correct"),  # in linear time
     ("age,y\n" + "1" * 200000 + ",0\n", r"line 2: field larger than field limit"),
 ])
 def test_a_bad_file_is_refused_with_file_line_column_and_cure(csv, content, message):

@@ -5,8 +5,9 @@
 """
 
 import math
+import os
 from dataclasses import replace
-from pathlib import Path
+
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from minigrad import random
 from minigrad.data.csvfile import nearest
 from minigrad.data.table import Column, Table, read_table
 
-FILES = Path(__file__).parent / "files"
+FILES = os.path.join(os.path.dirname(__file__), "files")
 
 
 def digits():
@@ -22,7 +23,7 @@ def digits():
 
     `table.features[i].reshape(8, 8)` is the picture. UCI Machine Learning Repository.
     """
-    with np.load(FILES / "digits.npz", allow_pickle=False) as file:
+    with np.load(os.path.join(FILES, "digits.npz"), allow_pickle=False) as file:
         images, labels = file["images"], file["labels"]
     columns = [Column(f"pixel_{row}_{column}") for row in range(8) for column in range(8)]
     return Table(
@@ -37,7 +38,7 @@ def digits():
 def iris():
     """150 flowers of 3 species: length and width of sepals and petals in cm. Fisher 1936."""
     return replace(
-        read_table(FILES / "iris.csv", "species"), name="iris",
+        read_table(os.path.join(FILES, "iris.csv"), "species"), name="iris",
         description="iris flowers, four measurements in cm, three species",
         source="R. A. Fisher, Iris, UCI Machine Learning Repository, 1936", licence="CC BY 4.0")
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 # fmt: off
-NUMBER  = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf(inity)?)", re.ASCII | re.I).fullmatch
+NUMBER  = re.compile(r"[+-]?((\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?|inf(inity)?)", re.A | re.I).fullmatch
 MISSING = {"", "?", "na", "n/a", "#n/a", "nan", "-nan", "null"}  # compared in lower case
 # fmt: on
 
@@ -77,8 +77,9 @@ class Sheet:
         """Raises TableError naming the first of the bad cells, if there are any."""
         if len(bad) > 0:
             wrong = plural if len(bad) > 1 else singular
+            first = bad[0]
             raise TableError(f"{len(bad)} of {len(cells)} values of {name!r} {wrong}, first at "
-                             f"{self.path} line {self.lines[bad[0]]}: {cells[bad[0]]!r}; {cure}")
+                             f"{self.path} line {self.lines[first]}: {cells[first]!r:.60}; {cure}")
 
 
 def is_numeric(cells):

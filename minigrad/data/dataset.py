@@ -182,7 +182,7 @@ def default_collate(samples):
     """A list of samples as one batch: numbers and arrays become a tensor with one row per sample.
 
     Tuples, lists and dicts are batched entry by entry (a tuple gives a list, as in PyTorch);
-    strings stay a list. Raises RuntimeError if shapes or lengths differ, TypeError for other types.
+    strings stay a list. RuntimeError if shapes or lengths differ, TypeError for other types.
     PyTorch: torch.utils.data.default_collate.
     """
     first = samples[0]
@@ -205,5 +205,5 @@ def default_collate(samples):
                                f"samples with {' and '.join(map(str, sorted(lengths)))} entries")
         columns = [default_collate(list(column)) for column in zip(*samples)]
         return type(first)(*columns) if hasattr(first, "_fields") else columns
-    raise TypeError("a batch of samples must contain tensors, arrays, numbers, dicts or lists; found "
-                    f"{type(first).__name__}. Convert it in __getitem__, or pass collate_fn=")
+    raise TypeError("a batch of samples must contain tensors, arrays, numbers, dicts or lists; "
+                    f"found {type(first).__name__}. Convert it in __getitem__ or pass collate_fn=")

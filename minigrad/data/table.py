@@ -206,7 +206,7 @@ class Schema:
 
     def encode(self, table):
         """(x, y) for the network: x float64 (n, d) standardized; y int64 classes (n,), or the
-        values standardized (n,). Categories stay 0 and 1. ValueError for another table's columns."""
+        values standardized (n,). Categories stay 0 and 1. ValueError for other columns."""
         if table.feature_names != self.feature_names:
             raise ValueError(f"the features of {table.name} are {listed(table.feature_names)}; "
                              f"this Schema was fitted to {listed(self.feature_names)}")
@@ -233,8 +233,9 @@ class Schema:
         sheet = read_csv(path)
         absent = [c.name for c in self.columns if c.name not in sheet.header]
         if absent:
-            raise TableError(f"{sheet.path} lacks {len(absent)} of the {len(self.columns)} columns "
-                             f"the model was trained on: {listed(absent)}. It has "
+            n = len(self.columns)
+            raise TableError(f"{sheet.path} lacks {len(absent)} of the {n} columns the model "
+                             f"was trained on: {listed(absent)}. It has "
                              f"{listed(sheet.header)}.{nearest(absent[0], sheet.header)}")
         x = self._features(np.hstack([column.read(sheet) for column in self.columns]))
         name = self.target.name

@@ -1,9 +1,9 @@
 """Applying a rule to many parameters fast, without a second version of any formula.
 
-The one trick: an elementwise rule does not care how its numbers are arranged. So small parameters are
-joined into one vector (twenty layers cost about as much as one), and large ones are walked in blocks
-whose intermediate arrays stay in the processor's cache. Either way the rule that is called is the one
-in rules.py, and the numbers are equal to the last bit.
+The one trick: an elementwise rule does not care how its numbers are arranged. So small parameters
+are joined into one vector (twenty layers cost about as much as one), and large ones are walked in
+blocks whose intermediate arrays stay in the processor's cache. Either way the rule that is called
+is the one in rules.py, and the numbers are equal to the last bit.
 
 Who is joined with whom is a plan, kept from step to step and made again when it no longer fits: a
 gradient came or went, an array was replaced, the group or its rule was changed.
@@ -28,8 +28,9 @@ def is_number(state):
 class Plan:
     """How the parameters of one group are stepped under one rule.
 
-    `memory` maps each parameter that was ever stepped to {"step": t, name of state: array or number}.
-    The plan writes there; the arrays it holds for joined parameters are views into one vector.
+    `memory` maps each parameter that was ever stepped to {"step": t, name of state: array or
+    number}. The plan writes there; the arrays it holds for joined parameters are views into one
+    vector.
     """
 
     def __init__(self, rule, parameters, memory):
@@ -77,8 +78,8 @@ def shares_memory(arrays):
 class Batch:
     """The parameters of one call of the rule: one of any size, or several small ones joined.
 
-    An elementwise rule sees vectors: of a single contiguous parameter a flat view, of joined ones a
-    buffer they are gathered in. Any other rule sees the one parameter in its own shape.
+    An elementwise rule sees vectors: of a single contiguous parameter a flat view, of joined ones
+    a buffer they are gathered in. Any other rule sees the one parameter in its own shape.
     """
 
     def __init__(self, rule, members, joined, memory):
@@ -113,8 +114,9 @@ class Batch:
             return past[0]
         for p, state in zip(self.parameters, past):
             if state.shape != p.array.shape:
-                raise ValueError(f"the {describe(p)} had shape {state.shape} when its state '{name}' "
-                                 "was made; make a new optimizer for a parameter of another shape")
+                raise ValueError(f"the {describe(p)} had shape {state.shape} when its state "
+                                 f"'{name}' was made; a parameter of another shape needs a "
+                                 "new optimizer")
         vector = np.concatenate(past, axis=None, dtype=self.dtype)
         self.remember(name, vector)
         return vector
@@ -141,8 +143,8 @@ class Batch:
                 g = g.array  # a Tensor, after create_graph
             if g.shape != array.shape or (g.dtype is not dtype and g.dtype != dtype):
                 raise ValueError(
-                    f"the gradient of the {describe(p)} and {array.dtype} has shape {g.shape} and "
-                    f"dtype {g.dtype}; give .grad the shape and dtype of its tensor")
+                    f"the gradient of the {describe(p)} and dtype {array.dtype} has shape "
+                    f"{g.shape} and dtype {g.dtype}; give .grad the shape and dtype of its tensor")
             self.gradients.append(g)
         return True
 
@@ -152,7 +154,8 @@ class Batch:
         states, kept = self.states, list(self.states)
         for block in self.blocks:
             old = [state if is_number(state) else state[block] for state in states]
-            new_w, *new = update(self.rule, w[block], g[block], old, t, hyperparameters, **modifiers)
+            new_w, *new = update(self.rule, w[block], g[block], old, t, hyperparameters,
+                                 **modifiers)
             if self.entries is None:
                 self.begin(w[block], new_w, new)
             w[block] = new_w
@@ -171,7 +174,8 @@ class Batch:
             written(p)
 
     def gathered(self):
-        """The gradients as the rule will see them; joined weights are brought up to date as well."""
+        """The gradients as the rule will see them; joined weights are brought up to date as
+        well."""
         if not self.joined:
             return self.gradients[0].reshape(-1) if self.flat else self.gradients[0]
         for part, array in zip(self.w_parts, self.arrays):

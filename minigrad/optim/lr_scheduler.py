@@ -1,11 +1,12 @@
 """Learning-rate schedulers: what writes `group["lr"]` between epochs.
 
-The one trick: a schedule is one function, `next_lr(i, lr, base_lr)`, from the present rate of group i
-and its initial rate to the next one. Where PyTorch computes the next rate from the present one rather
-than from the epoch, so does this: a rate changed by hand in between is carried on from.
+The one trick: a schedule is one function, `next_lr(i, lr, base_lr)`, from the present rate of
+group i and its initial rate to the next one. Where PyTorch computes the next rate from the
+present one rather than from the epoch, so does this: a rate changed by hand in between is carried
+on from.
 
-Call `scheduler.step()` after `optimizer.step()`. Names, arguments, defaults and sequences are those of
-torch.optim.lr_scheduler.
+Call `scheduler.step()` after `optimizer.step()`. Names, arguments, defaults and sequences are
+those of torch.optim.lr_scheduler.
 """
 
 import copy
@@ -17,12 +18,14 @@ from minigrad.optim.optimizer import Optimizer
 
 
 class Saved:
-    """state_dict and load_state_dict of all schedulers: plain data, everything but the optimizer."""
+    """state_dict and load_state_dict of all schedulers: plain data, everything but the
+    optimizer."""
 
     _not_saved = ("optimizer", "_steps_before")
 
     def state_dict(self):
-        """A deep copy of the scheduler's numbers. (The rates themselves are in the optimizer's.)"""
+        """A deep copy of the scheduler's numbers. (The rates themselves are in the
+        optimizer's.)"""
         return {name: copy.deepcopy(value) for name, value in self.__dict__.items()
                 if name not in self._not_saved}
 
@@ -31,12 +34,13 @@ class Saved:
         or for another number of groups, and then changes nothing."""
         own = set(self.state_dict())
         if set(state_dict) != own:
-            raise ValueError(f"not a state of {type(self).__name__}: missing {sorted(own - set(state_dict))}"
-                             f", unknown {sorted(set(state_dict) - own)}")
+            missing, unknown = sorted(own - set(state_dict)), sorted(set(state_dict) - own)
+            raise ValueError(f"not a state of {type(self).__name__}: missing {missing}, "
+                             f"unknown {unknown}")
         groups = len(self.optimizer.param_groups)
         if len(state_dict["_last_lr"]) != groups:
-            raise ValueError(f"the saved scheduler had {len(state_dict['_last_lr'])} parameter groups, "
-                             f"this optimizer has {groups}")
+            raise ValueError(f"the saved scheduler had {len(state_dict['_last_lr'])} parameter "
+                             f"groups, this optimizer has {groups}")
         self.__dict__.update(copy.deepcopy(state_dict))
 
     def get_last_lr(self):
@@ -78,9 +82,9 @@ class LRScheduler(Saved):
     def step(self):
         """Sets the rates of the next epoch."""
         if self._step_count == 1 and self.optimizer.steps_taken == self._steps_before:
-            warnings.warn("lr_scheduler.step() was called before optimizer.step(): the first learning "
-                          "rate of the schedule is skipped. Call optimizer.step() first", UserWarning,
-                          stacklevel=2)
+            warnings.warn("lr_scheduler.step() was called before optimizer.step(): the first "
+                          "learning rate of the schedule is skipped. Call optimizer.step() first",
+                          UserWarning, stacklevel=2)
         self._set_rates()
 
     def _set_rates(self):
@@ -88,7 +92,8 @@ class LRScheduler(Saved):
         groups = self.optimizer.param_groups
         if len(groups) != len(self.base_lrs):
             raise ValueError(f"the optimizer has {len(groups)} parameter groups now, but had "
-                             f"{len(self.base_lrs)} when {type(self).__name__} was made; make a new one")
+                             f"{len(self.base_lrs)} when {type(self).__name__} was made; "
+                             "make a new one")
         rates = [self.next_lr(i, group["lr"], base_lr)
                  for i, (group, base_lr) in enumerate(zip(groups, self.base_lrs))]
         for group, rate in zip(groups, rates):
@@ -109,12 +114,13 @@ class LambdaLR(LRScheduler):
         return base_lr * self.lr_lambdas[i](self.last_epoch)
 
     def state_dict(self):
-        """As of every scheduler, but functions are left out: of callable objects the attributes are
-        saved, plain functions must be given again."""
+        """As of every scheduler, but functions are left out: of callable objects the attributes
+        are saved, plain functions must be given again."""
         saved = {name: copy.deepcopy(value) for name, value in self.__dict__.items()
                  if name not in (*self._not_saved, "lr_lambdas")}
-        saved["lr_lambdas"] = [None if isinstance(f, types.FunctionType) else copy.deepcopy(vars(f))
-                               for f in self.lr_lambdas]
+        saved["lr_lambdas"] = [
+            None if isinstance(f, types.FunctionType) else copy.deepcopy(vars(f))
+            for f in self.lr_lambdas]
         return saved
 
     def load_state_dict(self, state_dict):
@@ -166,7 +172,8 @@ class LinearLR(LRScheduler):
     Raises ValueError unless 0 < start_factor <= 1 and 0 <= end_factor <= 1.
     """
 
-    def __init__(self, optimizer, start_factor=1.0 / 3, end_factor=1.0, total_iters=5, last_epoch=-1):
+    def __init__(self, optimizer, start_factor=1.0 / 3, end_factor=1.0, total_iters=5,
+                 last_epoch=-1):
         if not 0 < start_factor <= 1:
             raise ValueError(f"start_factor is {start_factor}; it must be above 0 and at most 1")
         if not 0 <= end_factor <= 1:
@@ -210,12 +217,13 @@ class CosineAnnealingLR(LRScheduler):
 
 
 class OneCycleLR(LRScheduler):
-    """Smith and Topin 2018: up from max_lr / div_factor to max_lr, then far down; momentum mirrored.
+    """Smith and Topin 2018: up from max_lr / div_factor to max_lr, then far down; momentum
+    mirrored.
 
-    total_steps, or epochs * steps_per_epoch, calls of step(), once a batch. pct_start is the rising
-    share. three_phase=True comes down to the initial rate first, and to the lowest from there.
-    cycle_momentum moves `momentum`, or the first of `betas`, from max_momentum to base_momentum and
-    back. max_lr and the momenta are numbers or lists with one for each group.
+    total_steps, or epochs * steps_per_epoch, calls of step(), once a batch. pct_start is the
+    rising share. three_phase=True comes down to the initial rate first, and to the lowest from
+    there. cycle_momentum moves `momentum`, or the first of `betas`, from max_momentum to
+    base_momentum and back. max_lr and the momenta are numbers or lists with one for each group.
 
     Raises ValueError for wrong arguments, and when stepped more often than total_steps.
     """
@@ -293,9 +301,10 @@ def one_cycle_phases(total_steps, pct_start, three_phase):
 class ReduceLROnPlateau(Saved):
     """lr * factor when a measured number (`step(metrics)`) has not improved for `patience` epochs.
 
-    Improved: below (mode "min") or above ("max") the best so far by more than threshold, relative to
-    the best ("rel") or as it stands ("abs"). After a reduction, bad epochs are not counted for
-    `cooldown` epochs. Rates do not fall below min_lr (a number or one per group), nor by less than eps.
+    Improved: below (mode "min") or above ("max") the best so far by more than threshold, relative
+    to the best ("rel") or as it stands ("abs"). After a reduction, bad epochs are not counted for
+    `cooldown` epochs. Rates do not fall below min_lr (a number or one per group), nor by less
+    than eps.
     """
 
     def __init__(self, optimizer, mode="min", factor=0.1, patience=10, threshold=1e-4,
@@ -344,14 +353,16 @@ class ReduceLROnPlateau(Saved):
         groups = self.optimizer.param_groups
         if len(groups) != len(self.min_lrs):
             raise ValueError(f"the optimizer has {len(groups)} parameter groups now, but had "
-                             f"{len(self.min_lrs)} when ReduceLROnPlateau was made; make a new one")
+                             f"{len(self.min_lrs)} when ReduceLROnPlateau was made; "
+                             "make a new one")
         for group, least in zip(groups, self.min_lrs):
             lower = max(group["lr"] * self.factor, least)
             if group["lr"] - lower > self.eps:
                 group["lr"] = lower
 
 
-# --- checks ---------------------------------------------------------------------------------------
+# --- checks
+# ---------------------------------------------------------------------------------------
 
 def check_optimizer(optimizer):
     """Refuses what is no Optimizer, or has no learning rate."""
@@ -374,5 +385,6 @@ def per_group(name, value, optimizer):
     if not isinstance(value, (list, tuple)):
         return [value] * groups
     if len(value) != groups:
-        raise ValueError(f"{name} has {len(value)} entries, the optimizer has {groups} parameter groups")
+        raise ValueError(f"{name} has {len(value)} entries, the optimizer has {groups} "
+                         "parameter groups")
     return list(value)

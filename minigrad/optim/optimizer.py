@@ -11,8 +11,8 @@ one line:
 
     class Lion(Optimizer, rule=elementwise(lion)): pass
 
-and groups, schedules, weight decay, maximize, saving and resuming come with it. For a rule used only
-once, `Optimizer(params, rule=lion, lr=1e-3)` does.
+and groups, schedules, weight decay, maximize, saving and resuming come with it. For a rule used
+only once, `Optimizer(params, rule=lion, lr=1e-3)` does.
 """
 
 import inspect
@@ -23,8 +23,7 @@ import numpy as np
 from minigrad.engine import recording
 from minigrad.optim import rules
 from minigrad.optim.apply import Plan
-from minigrad.optim.options import (KEPT_IN_GROUPS, checked, default_options, groups_of,
-                                    named_tensors, unknown)
+from minigrad.optim.options import checked, default_options, groups_of, named_tensors, unknown
 from minigrad.optim.saving import Saving
 
 
@@ -55,8 +54,8 @@ class Optimizer(Saving):
     def __init__(self, params, rule=None, **options):
         rule = rule or self.rule
         if rule is None:
-            raise TypeError("Optimizer needs rule=, a function w, *states = rule(w, g, *states, t); "
-                            "or use SGD, Adam, ...")
+            raise TypeError("Optimizer needs rule=, a function w, *states = rule(w, g, *states, "
+                            "t); or use SGD, Adam, ...")
         defaults = default_options(rule)
         for name in options:
             if name not in defaults:
@@ -85,11 +84,12 @@ class Optimizer(Saving):
         if not tensors:
             raise ValueError("optimizer got an empty parameter list: all groups are empty")
         if not any(p.requires_grad for p in tensors):
-            raise ValueError(f"none of the {len(tensors)} parameters has requires_grad=True, so no "
-                             "step would change anything; create them with requires_grad=True")
+            raise ValueError(f"none of the {len(tensors)} parameters has requires_grad=True, so "
+                             "no step would change anything; create them with requires_grad=True")
 
     def add_param_group(self, param_group):
-        """Adds {"params": ..., option: value, ...}; options not given take the constructor's values.
+        """Adds {"params": ..., option: value, ...}; options not given take the constructor's
+        values.
 
         Raises TypeError or ValueError as the constructor does, and then adds nothing.
         """
@@ -101,12 +101,12 @@ class Optimizer(Saving):
         for i, p in enumerate(tensors):
             if p in seen:
                 raise ValueError(f"parameter {i} ({names[i] or 'unnamed'}, shape {p.array.shape}) "
-                                 "is given twice: it would be stepped twice; list each tensor once")
+                                 "is given twice and would be stepped twice; list each tensor once")
             seen.add(p)
         given = [name for name in names if name is not None]
-        for name in given:
-            if given.count(name) > 1:
-                raise ValueError(f"two parameters of a group have the name '{name}'; rename one")
+        if len(set(given)) < len(given):
+            twice = next(name for name in given if given.count(name) > 1)
+            raise ValueError(f"two parameters of a group have the name '{twice}'; rename one")
         group = {**self.defaults, **param_group, "params": tensors, "param_names": names}
         if group.get("decay") == "paper":
             group.setdefault("initial_lr", group["lr"])
@@ -124,7 +124,7 @@ class Optimizer(Saving):
 
         Options are checked, and become plain Python numbers in the group itself.
         """
-        options = checked(group, self.defaults, self.kind)
+        options = checked(group, self.defaults, self.rule, self.kind)
         group.update(options)
         rule, values = self.choose(options)
         values = {**options, **values}
@@ -142,12 +142,13 @@ class Optimizer(Saving):
         return rule, hyperparameters, modifiers
 
     def decay_rate(self, options, group):
-        """What weight_decay is multiplied by when it is decoupled: lr, or the paper's lr/initial lr."""
+        """What weight_decay is multiplied by when it is decoupled: lr, or the paper's lr/initial
+        lr."""
         if options.get("decay") != "paper":
             return options["lr"]
         if not group["initial_lr"] > 0:
-            raise ValueError(f"{self.kind}: decay='paper' divides lr by its initial value, which is "
-                             f"{group['initial_lr']}; start with a positive lr")
+            raise ValueError(f"{self.kind}: decay='paper' divides lr by its initial value, which "
+                             f"is {group['initial_lr']}; start with a positive lr")
         return options["lr"] / group["initial_lr"]
 
     # --- stepping ---
@@ -157,8 +158,8 @@ class Optimizer(Saving):
 
         closure, if given, is called once before, with recording on: it should zero the gradients,
         compute the loss, call backward and return the loss. A gradient of None skips its parameter
-        altogether; a gradient of zeros is a real step. Nothing is changed if an option or a gradient
-        is refused (TypeError, ValueError).
+        altogether; a gradient of zeros is a real step. Nothing is changed if an option or a
+        gradient is refused (TypeError, ValueError).
         """
         loss = None
         if closure is not None:
@@ -216,12 +217,13 @@ def refuse_implementations(**switches):
     """PyTorch's choices among its own implementations: here there is one, and it is fast."""
     for name, value in switches.items():
         if value is not None and value is not False:
-            raise ValueError(f"{name}={value!r} chooses among PyTorch's implementations, minigrad has "
-                             f"one; leave {name} out")
+            raise ValueError(f"{name}={value!r} chooses among PyTorch's implementations, minigrad "
+                             f"has one; leave {name} out")
 
 
-# The classes have PyTorch's arguments, in PyTorch's order and with its defaults. Keywords that PyTorch
-# does not have (form, eps_inside_sqrt, decay, amsgrad="...") come last: the slides' and papers' forms.
+# The classes have PyTorch's arguments, in PyTorch's order and with its defaults. Keywords that
+# PyTorch does not have (form, eps_inside_sqrt, decay, amsgrad="...") come last: the slides' and
+# papers' forms.
 
 class SGD(Optimizer, rule=rules.sgd):
     """Gradient descent, with momentum or Nesterov momentum: rules `sgd`, `momentum`, `nesterov`.
@@ -240,8 +242,9 @@ class SGD(Optimizer, rule=rules.sgd):
     def choose(self, options):
         if options["nesterov"]:
             if options["momentum"] == 0 or options["dampening"] != 0:
-                raise ValueError("SGD: Nesterov momentum requires a momentum and zero dampening; it is "
-                                 f"momentum={options['momentum']}, dampening={options['dampening']}")
+                raise ValueError("SGD: Nesterov momentum requires a momentum and zero dampening; "
+                                 f"it is momentum={options['momentum']}, "
+                                 f"dampening={options['dampening']}")
             return rules.nesterov, {}
         if options["form"] == "sutskever" and options["dampening"] != 0:
             raise ValueError("SGD: form='sutskever' has no dampening; leave dampening at 0")
@@ -273,7 +276,8 @@ class RMSprop(Optimizer, rule=rules.rmsprop):
     def __init__(self, params, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0, momentum=0,
                  centered=False, capturable=False, foreach=None, maximize=False,
                  differentiable=False, *, eps_inside_sqrt=False):
-        refuse_implementations(capturable=capturable, foreach=foreach, differentiable=differentiable)
+        refuse_implementations(capturable=capturable, foreach=foreach,
+                               differentiable=differentiable)
         self.start(params, rules.rmsprop, dict(
             lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum,
             centered=centered, maximize=maximize, eps_inside_sqrt=eps_inside_sqrt))
@@ -282,15 +286,15 @@ class RMSprop(Optimizer, rule=rules.rmsprop):
 class Adam(Optimizer, rule=rules.adam):
     """Bias-corrected first and second moments: rules `adam`, `amsgrad`. (torch.optim.Adam)
 
-    weight_decay is L2, through the moments. amsgrad=True is PyTorch's code, "corrected" the slides'
-    and optax's form, "paper" that of Reddi et al. 2018.
+    weight_decay is L2, through the moments. amsgrad=True is PyTorch's code, "corrected" the
+    slides' and optax's form, "paper" that of Reddi et al. 2018.
     """
 
-    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, amsgrad=False,
-                 *, foreach=None, maximize=False, capturable=False, differentiable=False, fused=None,
-                 decoupled_weight_decay=False):
-        refuse_implementations(foreach=foreach, capturable=capturable, differentiable=differentiable,
-                               fused=fused)
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0,
+                 amsgrad=False, *, foreach=None, maximize=False, capturable=False,
+                 differentiable=False, fused=None, decoupled_weight_decay=False):
+        refuse_implementations(foreach=foreach, capturable=capturable,
+                               differentiable=differentiable, fused=fused)
         self.start(params, rules.adam, dict(
             lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad,
             maximize=maximize, decoupled_weight_decay=decoupled_weight_decay))
@@ -312,8 +316,8 @@ class AdamW(Adam, rule=rules.adam):
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2,
                  amsgrad=False, *, maximize=False, foreach=None, capturable=False,
                  differentiable=False, fused=None, decay="torch"):
-        refuse_implementations(foreach=foreach, capturable=capturable, differentiable=differentiable,
-                               fused=fused)
+        refuse_implementations(foreach=foreach, capturable=capturable,
+                               differentiable=differentiable, fused=fused)
         self.start(params, rules.adam, dict(
             lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad,
             maximize=maximize, decoupled_weight_decay=True, decay=decay))

@@ -1,7 +1,7 @@
 """Options of optimizers: what is known, what is allowed, and a message with the cure for the rest.
 
-The one trick: options are checked by name against one table, whether they come from a constructor, a
-parameter group, a loaded state or a scheduler that has just written `group["lr"]`.
+The one trick: options are checked by name against one table, whether they come from a
+constructor, a parameter group, a loaded state or a scheduler that has just written `group["lr"]`.
 """
 
 import difflib
@@ -16,12 +16,15 @@ from minigrad.optim.rules import anatomy
 # fmt: off
 AT_LEAST_0 = (0, math.inf, "a finite number of at least 0")
 BELOW_1    = (0, 1,        "at least 0 and below 1")
+ANY_NUMBER = (-math.inf, math.inf, "a finite number")
 
 RANGES = {  # name: (least, below, in words)
     "lr":           AT_LEAST_0,  "eps":       AT_LEAST_0,  "momentum": AT_LEAST_0,
     "weight_decay": AT_LEAST_0,  "lr_decay":  AT_LEAST_0,  "initial_accumulator_value": AT_LEAST_0,
     "alpha":        BELOW_1,     "beta1":     BELOW_1,     "beta2":    BELOW_1,
+    "dampening":    ANY_NUMBER,
 }
+FLAGS = {"nesterov", "centered", "maximize", "eps_inside_sqrt", "decoupled_weight_decay"}
 CHOICES = {
     "form":       ("torch", "sutskever"),
     "decay":      ("torch", "paper"),
@@ -35,13 +38,13 @@ MEANT = {   # what people write, and what it is called here
 # fmt: on
 
 # What a group holds beside options: its tensors, and what schedulers keep there.
-KEPT_IN_GROUPS = {"params", "param_names", "name", "initial_lr", "max_lr", "min_lr", "max_momentum",
-                  "base_momentum"}
+KEPT_IN_GROUPS = {"params", "param_names", "name", "initial_lr", "max_lr", "min_lr",
+                  "max_momentum", "base_momentum"}
 
 
 def default_options(rule):
-    """{option: default} of the optimizer made from a rule: its hyperparameters, as a user gives them,
-    and what every optimizer can do besides."""
+    """{option: default} of the optimizer made from a rule: its hyperparameters, as a user gives
+    them, and what every optimizer can do besides."""
     options = dict(anatomy(rule).hyperparameters)
     if "beta1" in options and "beta2" in options:
         betas = options.pop("beta1"), options.pop("beta2")
@@ -54,17 +57,17 @@ def default_options(rule):
     return options
 
 
-def checked(options, defaults, who):
+def checked(options, known, rule, who):
     """The options with plain Python numbers in them. Refuses unknown names and senseless values.
 
     Raises TypeError for an unknown name or a wrong kind of value, ValueError for a wrong value.
     """
-    result = {}
+    result, declared = {}, anatomy(rule).hyperparameters
     for name, value in options.items():
-        if name in defaults:
-            result[name] = checked_value(name, value, defaults[name], who)
+        if name in known:
+            result[name] = checked_value(name, value, declared.get(name), who)
         elif name not in KEPT_IN_GROUPS:
-            raise TypeError(unknown(name, defaults, who))
+            raise TypeError(unknown(name, known, who))
     return result
 
 
@@ -77,7 +80,8 @@ def unknown(name, known, who):
 
 
 def checked_value(name, value, default, who):
-    """One option, as a plain Python value."""
+    """One option, as a plain Python value. `default` (the rule's own) tells what kind it is of,
+    where the name does not."""
     if name == "betas":
         if not isinstance(value, (tuple, list)) or len(value) != 2:
             raise TypeError(f"{who}: betas is {value!r}; give two numbers, betas=(0.9, 0.999)")
@@ -88,11 +92,11 @@ def checked_value(name, value, default, who):
             raise ValueError(f"{who}: {name} is {value!r}; choose one of "
                              + ", ".join(map(repr, CHOICES[name])))
         return value
-    if isinstance(default, bool):
+    if name in FLAGS or isinstance(default, bool):
         if not isinstance(value, (bool, np.bool_)):
             raise TypeError(f"{who}: {name} is {value!r}; it must be True or False")
         return bool(value)
-    if isinstance(default, (int, float)) or name in RANGES:
+    if name in RANGES or isinstance(default, (int, float)):
         return number(name, value, who)
     return value
 
@@ -100,16 +104,19 @@ def checked_value(name, value, default, who):
 def number(name, value, who):
     """A finite Python number, in its range. (A NumPy scalar would widen float32 parameters.)"""
     plain = value.array if isinstance(value, Recorded) else value
-    plain = plain.item() if isinstance(plain, (np.ndarray, np.generic)) and plain.size == 1 else plain
+    if isinstance(plain, (np.ndarray, np.generic)) and plain.size == 1:
+        plain = plain.item()
     if type(plain) not in (int, float):
-        raise TypeError(f"{who}: {name} is {value!r}, a {type(value).__name__}; it must be a number")
-    least, below, words = RANGES.get(name, (-math.inf, math.inf, "a finite number"))
+        raise TypeError(f"{who}: {name} is {value!r}, a {type(value).__name__}; "
+                        "it must be a number")
+    least, below, words = RANGES.get(name, ANY_NUMBER)
     if not (least <= plain < below and math.isfinite(plain)):
         raise ValueError(f"{who}: {name} is {plain}; it must be {words}")
     return plain
 
 
-# --- parameters -----------------------------------------------------------------------------------
+# --- parameters
+# -----------------------------------------------------------------------------------
 
 def groups_of(params):
     """What a user may pass as params, as a list of fresh groups: dicts with "params" in them."""
@@ -125,8 +132,8 @@ def groups_of(params):
     try:
         entries = list(params)
     except TypeError:
-        raise TypeError(f"params is a {type(params).__name__}; pass tensors, (name, tensor) pairs or "
-                        "group dicts, e.g. model.parameters()") from None
+        raise TypeError(f"params is a {type(params).__name__}; pass tensors, (name, tensor) pairs "
+                        "or group dicts, e.g. model.parameters()") from None
     if not entries:
         raise ValueError("optimizer got an empty parameter list; a model without parameters, or a "
                          "generator that was used before? Call model.parameters() anew")
@@ -140,7 +147,8 @@ def named_tensors(params):
     if isinstance(params, Recorded):
         params = [params]
     if isinstance(params, (set, frozenset)):
-        raise TypeError("params of a group is a set, whose order changes from run to run; pass a list")
+        raise TypeError("params of a group is a set, whose order changes from run to run; "
+                        "pass a list")
     entries = list(params)
     pairs = [entry for entry in entries if isinstance(entry, tuple)]
     if pairs and len(pairs) != len(entries):
@@ -152,11 +160,11 @@ def named_tensors(params):
             raise TypeError(f"parameter {i} is a {type(p).__name__}; optimizers take Tensors, "
                             "(name, Tensor) pairs or group dicts")
         if p.op is not None and p.requires_grad:
-            raise ValueError(f"can't optimize a non-leaf Tensor: the {describe(p)}; optimize what it "
-                             "was computed from, or its .detach().requires_grad_()")
+            raise ValueError(f"can't optimize a non-leaf Tensor: the {describe(p)}; optimize what "
+                             "it was computed from, or its .detach().requires_grad_()")
         if p.array.dtype.kind != "f":
             raise ValueError(f"can't optimize the {describe(p)} and dtype {p.array.dtype}; only "
-                             "floating-point tensors have gradients: convert it, e.g. with .float()")
+                             "floating-point tensors have gradients: convert it, e.g. by .float()")
         names.append(p.name if name is None else str(name))
         tensors.append(p)
     return tensors, names

@@ -2,10 +2,11 @@
 
     w, *states = rule(w, g, *states, t, *, hyperparameters)
 
-The one trick: the signature says everything. What stands between `g` and `t` are the rule's states,
-what stands after the star are its hyperparameters with their defaults; `t` is left out by rules that
-do not count. A rule changes nothing, it returns the new weights and states. It runs on NumPy arrays
-and, since it only uses operators and NumPy functions, on Tensors too: an update can be differentiated.
+The one trick: the signature says everything. What stands between `g` and `t` are the rule's
+states, what stands after the star are its hyperparameters with their defaults; `t` is left out by
+rules that do not count. A rule changes nothing, it returns the new weights and states. It runs on
+NumPy arrays and, since it only uses operators and NumPy functions, on Tensors too: an update can
+be differentiated.
 
 Every state begins as the number 0.0, so that `m = beta1 * m + (1 - beta1) * g` makes the array at
 the first step. A state that an option leaves unused stays that number and costs nothing.
@@ -40,7 +41,8 @@ def elementwise(rule):
     return rule
 
 
-# --- gradient descent and momentum ----------------------------------------------------------------
+# --- gradient descent and momentum
+# ----------------------------------------------------------------
 
 @elementwise
 def sgd(w, g, *, lr=1e-3):
@@ -54,8 +56,8 @@ def momentum(w, g, b, t, *, lr=1e-3, momentum=0.9, dampening=0.0, form="torch"):
     """Heavy ball: slide "Momentum", equations (4) and (5) with eta; torch.optim.SGD(momentum=...).
 
     form="torch" is Polyak's: lr stands outside the buffer. The first buffer is g itself, dampening
-    or not. form="sutskever" (Sutskever et al. 2013, eq. 1 and 2; Keras) keeps lr inside. The two are
-    equal as long as lr is constant.
+    or not. form="sutskever" (Sutskever et al. 2013, eq. 1 and 2; Keras) keeps lr inside. The two
+    are equal as long as lr is constant.
     """
     if form == "sutskever":
         b = momentum * b - lr * g
@@ -69,8 +71,8 @@ def momentum(w, g, b, t, *, lr=1e-3, momentum=0.9, dampening=0.0, form="torch"):
 def nesterov(w, g, b, t, *, lr=1e-3, momentum=0.9, form="torch"):
     """Nesterov's accelerated gradient; torch.optim.SGD(nesterov=True).
 
-    Here w is the point looked ahead to, theta + mu b of Sutskever et al. 2013 (eq. 3 and 4), so that
-    the gradient is taken where w is. form as in `momentum`.
+    Here w is the point looked ahead to, theta + mu b of Sutskever et al. 2013 (eq. 3 and 4), so
+    that the gradient is taken where w is. form as in `momentum`.
     """
     if form == "sutskever":
         b = momentum * b - lr * g
@@ -82,7 +84,8 @@ def nesterov(w, g, b, t, *, lr=1e-3, momentum=0.9, form="torch"):
     return w - step, b
 
 
-# --- a learning rate for each weight --------------------------------------------------------------
+# --- a learning rate for each weight
+# --------------------------------------------------------------
 
 @elementwise
 def adagrad(w, g, G, t, *, lr=1e-2, lr_decay=0.0, initial_accumulator_value=0.0, eps=1e-10,
@@ -105,7 +108,8 @@ def rmsprop(w, g, v, m, b, *, lr=1e-2, alpha=0.99, eps=1e-8, momentum=0.0, cente
     """Tieleman and Hinton 2012 (lecture 6.5), slide equations (9), (10); torch.optim.RMSprop.
 
     centered=True (Graves 2013, eq. 38 to 45) divides by the standard deviation of g instead of its
-    root mean square. Nothing is bias-corrected: the first step is lr / sqrt(1 - alpha), ten times lr.
+    root mean square. Nothing is bias-corrected: the first step is lr / sqrt(1 - alpha), ten times
+    lr.
     """
     v = alpha * v + (1 - alpha) * (g * g)
     variance = v
@@ -121,7 +125,8 @@ def rmsprop(w, g, v, m, b, *, lr=1e-2, alpha=0.99, eps=1e-8, momentum=0.0, cente
     return w - step, v, m, b
 
 
-# --- Adam -----------------------------------------------------------------------------------------
+# --- Adam
+# -----------------------------------------------------------------------------------------
 
 @elementwise
 def adam(w, g, m, v, t, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
@@ -136,8 +141,10 @@ def adam(w, g, m, v, t, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
 
 
 @elementwise
-def amsgrad(w, g, m, v, v_max, t, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, convention="torch"):
-    """Reddi, Kale, Kumar 2018, Algorithm 2; slide "Adam pseudo-code"; torch.optim.Adam(amsgrad=True).
+def amsgrad(w, g, m, v, v_max, t, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8,
+            convention="torch"):
+    """Reddi, Kale, Kumar 2018, Algorithm 2; slide "Adam pseudo-code";
+    torch.optim.Adam(amsgrad=True).
 
     A weight's denominator remembers the largest second moment so far. Largest of what?
     "torch": of v, corrected afterwards (so the denominator can still shrink);
@@ -156,7 +163,8 @@ def amsgrad(w, g, m, v, v_max, t, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, 
 
 @elementwise
 def adamw(w, g, m, v, t, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=1e-2):
-    """Loshchilov and Hutter 2019, Algorithm 2; slide equation (16) with its hat; torch.optim.AdamW.
+    """Loshchilov and Hutter 2019, Algorithm 2; slide equation (16) with its hat;
+    torch.optim.AdamW.
 
     The optimizer puts the same decay in front of AMSGrad, or of any other rule: see `update`.
     """
@@ -164,7 +172,8 @@ def adamw(w, g, m, v, t, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_de
     return adam(w, g, m, v, t, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
 
 
-# --- what can stand in front of every rule --------------------------------------------------------
+# --- what can stand in front of every rule
+# --------------------------------------------------------
 
 def ascend(g):
     """The gradient with its sign flipped, to climb instead of descend (maximize=True)."""
@@ -172,7 +181,8 @@ def ascend(g):
 
 
 def l2(g, w, weight_decay):
-    """The gradient of loss + weight_decay/2 * |w|^2: coupled decay, it goes through the moments."""
+    """The gradient of loss + weight_decay/2 * |w|^2: coupled decay, it goes through the
+    moments."""
     return g + weight_decay * w
 
 
@@ -202,7 +212,8 @@ def update(rule, w, g, states, t, hyperparameters, *, maximize=False, weight_dec
     return result if type(result) is tuple else (result,)
 
 
-# --- reading a rule -------------------------------------------------------------------------------
+# --- reading a rule
+# -------------------------------------------------------------------------------
 
 Anatomy = namedtuple("Anatomy", "states counts hyperparameters")
 
@@ -213,12 +224,14 @@ def anatomy(rule):
     hyperparameters as {name: default} (`inspect.Parameter.empty` where a value must be given)."""
     named = getattr(rule, "__name__", repr(rule))
     if not callable(rule):
-        raise TypeError(f"rule must be a function w, *states = rule(w, g, *states, t), got {rule!r}")
+        raise TypeError(f"rule must be a function w, *states = rule(w, g, *states, t), "
+                        f"got {rule!r}")
     positional, keywords = [], {}
+    empty = inspect.Parameter.empty
     for parameter in inspect.signature(rule).parameters.values():
         if parameter.kind is parameter.KEYWORD_ONLY:
             keywords[parameter.name] = parameter.default
-        elif parameter.kind is parameter.POSITIONAL_OR_KEYWORD and parameter.default is parameter.empty:
+        elif parameter.kind is parameter.POSITIONAL_OR_KEYWORD and parameter.default is empty:
             positional.append(parameter.name)
         else:
             raise TypeError(f"rule {named}: argument '{parameter}' is neither a state nor a "
@@ -227,6 +240,6 @@ def anatomy(rule):
     counts = positional[-1:] == ["t"]
     states = tuple(positional[2:-1] if counts else positional[2:])
     if len(positional) < 2 or "t" in states or "step" in states:
-        raise TypeError(f"rule {named} takes {positional}; expected w, g, then its states (none may "
-                        "be called 'step'), then t if it counts steps")
+        raise TypeError(f"rule {named} takes {positional}; expected w, g, then its states (none "
+                        "may be called 'step'), then t if it counts steps")
     return Anatomy(states, counts, keywords)

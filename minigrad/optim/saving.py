@@ -1,7 +1,7 @@
 """Saving and resuming an optimizer: plain data and arrays out, everything checked on the way in.
 
-The one trick: a loaded state is built up beside the present one, and takes its place only when all of
-it has passed the checks. A state that does not fit leaves the optimizer as it was.
+The one trick: a loaded state is built up beside the present one, and takes its place only when
+all of it has passed the checks. A state that does not fit leaves the optimizer as it was.
 """
 
 import copy
@@ -9,7 +9,6 @@ import copy
 import numpy as np
 
 from minigrad.optim.apply import is_number
-from minigrad.optim.options import KEPT_IN_GROUPS
 from minigrad.optim.rules import anatomy, update
 
 
@@ -39,16 +38,16 @@ class Saving:
     def load_state_dict(self, state_dict):
         """Takes over a copy of a saved state, options (lr, ...) included.
 
-        Raises ValueError, and changes nothing, if the state belongs to another kind of optimizer, or
-        the groups, or the number, names or shapes of parameters differ.
+        Raises ValueError, and changes nothing, if the state belongs to another kind of optimizer,
+        or the groups, or the number, names or shapes of parameters differ.
         """
         missing = {"optimizer", "state", "param_groups"} - set(state_dict)
         if missing:
-            raise ValueError(f"this is not the state of an optimizer: {sorted(missing)} missing from "
-                             f"its keys {sorted(map(str, state_dict))}")
+            raise ValueError(f"this is not the state of an optimizer: {sorted(missing)} missing "
+                             f"from its keys {sorted(map(str, state_dict))}")
         if state_dict["optimizer"] != self.kind:
-            raise ValueError(f"the saved state is that of {state_dict['optimizer']}, this optimizer "
-                             f"is {self.kind}; make the same kind to resume")
+            raise ValueError(f"the saved state is that of {state_dict['optimizer']}, this "
+                             f"optimizer is {self.kind}; make the same kind to resume")
         saved_groups = state_dict["param_groups"]
         if len(saved_groups) != len(self.param_groups):
             raise ValueError(f"the saved state has {len(saved_groups)} parameter groups, this "
@@ -59,8 +58,9 @@ class Saving:
             match(number, group, saved)
             options = {k: copy.deepcopy(v) for k, v in saved.items()
                        if k not in ("params", "param_names")}
-            kept = {k: v for k, v in group.items() if k in self.defaults or k not in KEPT_IN_GROUPS}
-            new = {**kept, **options, "params": group["params"], "param_names": group["param_names"]}
+            own = {k: v for k, v in group.items() if k in self.defaults
+                   or k in ("params", "param_names")}
+            new = {**own, **options}
             rule, hyperparameters, _ = self.settings(new)
             for i, p, name in zip(saved["params"], group["params"], group["param_names"]):
                 if i in saved_state:
@@ -80,12 +80,12 @@ def match(number, group, saved):
     """Refuses a saved group that has another number of parameters, or other names."""
     if len(saved["params"]) != len(group["params"]):
         raise ValueError(f"saved group {number} has {len(saved['params'])} parameters, this "
-                         f"optimizer's group has {len(group['params'])}; build the same model first")
+                         f"optimizer's group has {len(group['params'])}; build the same model")
     names = saved.get("param_names") or [None] * len(saved["params"])
     for i, (old, new) in enumerate(zip(names, group["param_names"])):
         if old is not None and new is not None and old != new:
-            raise ValueError(f"parameter {i} of saved group {number} is '{old}', here it is '{new}'; "
-                             "build the optimizer with the parameters in the same order")
+            raise ValueError(f"parameter {i} of saved group {number} is '{old}', here it is "
+                             f"'{new}'; build the optimizer with the parameters in the same order")
 
 
 def loaded(entry, p, called, rule):
@@ -94,19 +94,19 @@ def loaded(entry, p, called, rule):
     if isinstance(step, np.ndarray) and step.size == 1:
         step = step.item()
     if isinstance(step, bool) or not isinstance(step, (int, np.integer)) or step < 1:
-        raise ValueError(f"{called}: the saved step count is {step!r}, expected a positive integer")
+        raise ValueError(f"{called}: the saved step count is {step!r}, expected 1 or more")
     result = {"step": int(step)}
     for name, value in entry.items():
         if name == "step":
             continue
         if name not in anatomy(rule).states:
-            raise ValueError(f"{called}: the saved state '{name}' is none of this optimizer's states "
-                             f"{anatomy(rule).states}")
+            raise ValueError(f"{called}: the saved state '{name}' is none of this optimizer's "
+                             f"states {anatomy(rule).states}")
         if not is_number(value):
             value = np.array(value, dtype=p.array.dtype)
             if getattr(rule, "elementwise", False) and value.shape != p.array.shape:
-                raise ValueError(f"{called}: the saved state '{name}' has shape {value.shape}, the "
-                                 f"parameter has shape {p.array.shape}")
+                raise ValueError(f"{called}: the saved state '{name}' has shape {value.shape}, "
+                                 f"the parameter has shape {p.array.shape}")
         result[name] = value
     return result
 
