@@ -1,4 +1,4 @@
-"""What optimizers refuse: one line that names the thing, the values and the cure, and nothing done."""
+"""What optimizers refuse: a line naming the thing, the values and the cure, and nothing done."""
 
 import math
 

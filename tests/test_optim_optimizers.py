@@ -1,9 +1,7 @@
 """What the optimizer objects promise: parameters, groups, states, saving, speed-ups to the bit,
 errors."""
 
-import copy
 import json
-import math
 import pathlib
 
 import numpy as np
@@ -50,8 +48,7 @@ class Lion(Optimizer, rule=lion):
     pass
 
 
-# --- trajectories stored as numbers
-# ---------------------------------------------------------------
+# --- trajectories stored as numbers --------------------------------------------------------------
 
 STORED = json.loads(pathlib.Path(__file__).with_name("golden_optim.json").read_text())
 
@@ -73,8 +70,7 @@ def test_trajectories_equal_the_vectors_stored_from_torch(case):
     assert worst.max() < 1e-9
 
 
-# --- joined, walked in blocks, alone: equal to the bit
-# --------------------------------------------
+# --- joined, walked in blocks, alone: equal to the bit -------------------------------------------
 
 def assorted():
     """Parameters of every awkward kind, the same ones each time."""
@@ -140,8 +136,7 @@ def test_a_rule_without_the_mark_gets_each_parameter_in_its_own_shape():
     assert optimizer.state[parameters[0]]["speed"].shape == (2, 2)
 
 
-# --- a new optimizer is a rule and a line
-# ---------------------------------------------------------
+# --- a new optimizer is a rule and a line --------------------------------------------------------
 
 def test_a_new_optimizer_is_one_rule_and_one_line():
     a, b = leaf([1.0, -2.0], grad=[0.3, -5.0]), leaf([1.0, -2.0], grad=[0.3, -5.0])
@@ -194,8 +189,7 @@ def test_a_rule_that_returns_nonsense_is_named_and_changes_nothing(rule, part):
     assert p.tolist() == [1, 2] and not optimizer.state[p]
 
 
-# --- gradients: None, zero, wrong
-# -----------------------------------------------------------------
+# --- gradients: None, zero, wrong ----------------------------------------------------------------
 
 @pytest.mark.parametrize("kind, options, moved", [
     (SGD, {"momentum": 0.9}, -0.09), (Adam, {}, -0.0670), (AdamW, {}, -0.0679),
@@ -245,8 +239,7 @@ def test_zero_grad_sets_none_or_zeros():
     assert p.grad is None
 
 
-# --- what a step touches
-# --------------------------------------------------------------------------
+# --- what a step touches -------------------------------------------------------------------------
 
 @pytest.mark.parametrize("kind, options", RICH)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -318,8 +311,7 @@ def test_a_line_is_fitted():
         assert (a.item(), b.item()) == pytest.approx((2, -1), abs=0.03)
 
 
-# --- groups and options
-# ---------------------------------------------------------------------------
+# --- groups and options --------------------------------------------------------------------------
 
 def test_groups_have_their_own_options_and_live_rates():
     a, b = leaf([0.0], grad=1.0), leaf([0.0], grad=1.0)
@@ -355,6 +347,7 @@ def test_names_come_from_pairs_or_from_the_tensors():
     a, b = leaf([0.0]), leaf([0.0], name="bias")
     assert SGD([("w", a), ("b", b)]).param_groups[0]["param_names"] == ["w", "b"]
     assert SGD([a, b]).param_groups[0]["param_names"] == [None, "bias"]
+    SGD([leaf([0.0], name="w"), leaf([0.0], name="w")])  # tensors may bear one name
 
 
 def test_rules_can_be_switched_between_steps():

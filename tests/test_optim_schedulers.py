@@ -11,8 +11,16 @@ import pytest
 
 import minigrad
 from minigrad.optim import SGD, Adagrad, Adam, Optimizer
-from minigrad.optim.lr_scheduler import (CosineAnnealingLR, ExponentialLR, LambdaLR, LinearLR,
-                                         MultiStepLR, OneCycleLR, ReduceLROnPlateau, StepLR)
+from minigrad.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    ExponentialLR,
+    LambdaLR,
+    LinearLR,
+    MultiStepLR,
+    OneCycleLR,
+    ReduceLROnPlateau,
+    StepLR,
+)
 
 
 def sgd(lr=1.0, groups=1, **options):

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 import minigrad
-from minigrad import optim
 
 torch = pytest.importorskip("torch")
 GOLDEN = pathlib.Path(__file__).with_name("golden_optim.json")
@@ -139,7 +138,7 @@ def test_the_step_of_a_closure_is_torchs():
         w = library.tensor([1.0, -2.0], dtype=library.float64, requires_grad=True)
         optimizer = library.optim.SGD([w], lr=0.1, momentum=0.9)
 
-        def closure():
+        def closure(w=w, optimizer=optimizer):
             optimizer.zero_grad()
             loss = (w * w).sum()
             loss.backward()
@@ -149,8 +148,7 @@ def test_the_step_of_a_closure_is_torchs():
     assert results[0] == pytest.approx(results[1], rel=1e-14)
 
 
-# --- schedulers
-# -----------------------------------------------------------------------------------
+# --- schedulers ----------------------------------------------------------------------------------
 
 # fmt: off
 SCHEDULES = [
@@ -237,8 +235,7 @@ def test_resuming_by_last_epoch_equals_torchs(name, options):
     np.testing.assert_allclose(*sequences, rtol=1e-12)
 
 
-# --- the stored part
-# ------------------------------------------------------------------------------
+# --- the stored part -----------------------------------------------------------------------------
 
 GOLDEN_STEPS = 9
 
@@ -262,7 +259,7 @@ def golden():
 
 def test_the_stored_vectors_are_what_torch_computes():
     stored, fresh = json.loads(GOLDEN.read_text()), golden()
-    assert list(stored)[0] == "made"
+    assert next(iter(stored)) == "made"
     assert stored["gradients"] == fresh["gradients"] and stored["weights"] == fresh["weights"]
     for old, new in zip(stored["cases"], fresh["cases"], strict=True):
         assert old["optimizer"] == new["optimizer"]

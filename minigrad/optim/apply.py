@@ -9,6 +9,7 @@ Who is joined with whom is a plan, kept from step to step and made again when it
 gradient came or went, an array was replaced, the group or its rule was changed.
 """
 
+import itertools
 import operator
 
 import numpy as np
@@ -72,7 +73,7 @@ def arranged(rule, parameters, memory):
 def shares_memory(arrays):
     """Do any two of the arrays overlap? Then one must be written before the next is read."""
     spans = sorted(np.lib.array_utils.byte_bounds(array) for array in arrays if array.size)
-    return any(following[0] < this[1] for this, following in zip(spans, spans[1:]))
+    return any(following[0] < this[1] for this, following in itertools.pairwise(spans))
 
 
 class Batch:
@@ -160,7 +161,7 @@ class Batch:
                 self.begin(w[block], new_w, new)
             w[block] = new_w
             for i, state in enumerate(new):
-                kept[i] = self.kept(kept[i], block, state)
+                kept[i] = self.stored(kept[i], block, state)
         for name, state, before in zip(self.names, kept, states):
             if state is not before:
                 self.remember(name, state)
@@ -174,8 +175,7 @@ class Batch:
             written(p)
 
     def gathered(self):
-        """The gradients as the rule will see them; joined weights are brought up to date as
-        well."""
+        """The gradients as the rule will see them. Joined weights are gathered as well."""
         if not self.joined:
             return self.gradients[0].reshape(-1) if self.flat else self.gradients[0]
         for part, array in zip(self.w_parts, self.arrays):
@@ -195,7 +195,7 @@ class Batch:
                              f"for weights of shape {w.shape}")
         self.entries = [self.memory.setdefault(p, {"step": 0}) for p in self.parameters]
 
-    def kept(self, store, block, state):
+    def stored(self, store, block, state):
         """Where a state stands after a block: a number, or copied into memory of its own."""
         if is_number(state) and (is_number(store) or not self.flat):
             return state

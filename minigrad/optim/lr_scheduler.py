@@ -361,8 +361,7 @@ class ReduceLROnPlateau(Saved):
                 group["lr"] = lower
 
 
-# --- checks
-# ---------------------------------------------------------------------------------------
+# --- checks --------------------------------------------------------------------------------------
 
 def check_optimizer(optimizer):
     """Refuses what is no Optimizer, or has no learning rate."""

@@ -88,8 +88,7 @@ class Optimizer(Saving):
                              "no step would change anything; create them with requires_grad=True")
 
     def add_param_group(self, param_group):
-        """Adds {"params": ..., option: value, ...}; options not given take the constructor's
-        values.
+        """Adds {"params": ..., option: value, ...}. Options not given are the constructor's.
 
         Raises TypeError or ValueError as the constructor does, and then adds nothing.
         """
@@ -101,12 +100,8 @@ class Optimizer(Saving):
         for i, p in enumerate(tensors):
             if p in seen:
                 raise ValueError(f"parameter {i} ({names[i] or 'unnamed'}, shape {p.array.shape}) "
-                                 "is given twice and would be stepped twice; list each tensor once")
+                                 "is given twice and would step twice; list each tensor once")
             seen.add(p)
-        given = [name for name in names if name is not None]
-        if len(set(given)) < len(given):
-            twice = next(name for name in given if given.count(name) > 1)
-            raise ValueError(f"two parameters of a group have the name '{twice}'; rename one")
         group = {**self.defaults, **param_group, "params": tensors, "param_names": names}
         if group.get("decay") == "paper":
             group.setdefault("initial_lr", group["lr"])
@@ -142,8 +137,7 @@ class Optimizer(Saving):
         return rule, hyperparameters, modifiers
 
     def decay_rate(self, options, group):
-        """What weight_decay is multiplied by when it is decoupled: lr, or the paper's lr/initial
-        lr."""
+        """What decoupled weight_decay is multiplied by: lr, or the paper's lr / initial lr."""
         if options.get("decay") != "paper":
             return options["lr"]
         if not group["initial_lr"] > 0:

@@ -115,8 +115,7 @@ def number(name, value, who):
     return plain
 
 
-# --- parameters
-# -----------------------------------------------------------------------------------
+# --- parameters ----------------------------------------------------------------------------------
 
 def groups_of(params):
     """What a user may pass as params, as a list of fresh groups: dicts with "params" in them."""
@@ -153,6 +152,10 @@ def named_tensors(params):
     pairs = [entry for entry in entries if isinstance(entry, tuple)]
     if pairs and len(pairs) != len(entries):
         raise ValueError("some parameters come with a name and some without; name all or none")
+    given = [pair[0] for pair in pairs]
+    if len(set(given)) < len(given):
+        twice = next(name for name in given if given.count(name) > 1)
+        raise ValueError(f"two parameters of a group have the name '{twice}'; rename one")
     names, tensors = [], []
     for i, entry in enumerate(entries):
         name, p = entry if isinstance(entry, tuple) and len(entry) == 2 else (None, entry)

@@ -41,8 +41,7 @@ def elementwise(rule):
     return rule
 
 
-# --- gradient descent and momentum
-# ----------------------------------------------------------------
+# --- gradient descent and momentum ---------------------------------------------------------------
 
 @elementwise
 def sgd(w, g, *, lr=1e-3):
@@ -84,8 +83,7 @@ def nesterov(w, g, b, t, *, lr=1e-3, momentum=0.9, form="torch"):
     return w - step, b
 
 
-# --- a learning rate for each weight
-# --------------------------------------------------------------
+# --- a learning rate for each weight -------------------------------------------------------------
 
 @elementwise
 def adagrad(w, g, G, t, *, lr=1e-2, lr_decay=0.0, initial_accumulator_value=0.0, eps=1e-10,
@@ -108,8 +106,7 @@ def rmsprop(w, g, v, m, b, *, lr=1e-2, alpha=0.99, eps=1e-8, momentum=0.0, cente
     """Tieleman and Hinton 2012 (lecture 6.5), slide equations (9), (10); torch.optim.RMSprop.
 
     centered=True (Graves 2013, eq. 38 to 45) divides by the standard deviation of g instead of its
-    root mean square. Nothing is bias-corrected: the first step is lr / sqrt(1 - alpha), ten times
-    lr.
+    root mean square. Nothing is bias-corrected: the first step is ten lr, lr / sqrt(1 - alpha).
     """
     v = alpha * v + (1 - alpha) * (g * g)
     variance = v
@@ -125,8 +122,7 @@ def rmsprop(w, g, v, m, b, *, lr=1e-2, alpha=0.99, eps=1e-8, momentum=0.0, cente
     return w - step, v, m, b
 
 
-# --- Adam
-# -----------------------------------------------------------------------------------------
+# --- Adam ----------------------------------------------------------------------------------------
 
 @elementwise
 def adam(w, g, m, v, t, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
@@ -143,8 +139,7 @@ def adam(w, g, m, v, t, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
 @elementwise
 def amsgrad(w, g, m, v, v_max, t, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8,
             convention="torch"):
-    """Reddi, Kale, Kumar 2018, Algorithm 2; slide "Adam pseudo-code";
-    torch.optim.Adam(amsgrad=True).
+    """Reddi, Kale, Kumar 2018, Algorithm 2; slide "Adam pseudo-code"; Adam(amsgrad=True).
 
     A weight's denominator remembers the largest second moment so far. Largest of what?
     "torch": of v, corrected afterwards (so the denominator can still shrink);
@@ -163,8 +158,7 @@ def amsgrad(w, g, m, v, v_max, t, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8,
 
 @elementwise
 def adamw(w, g, m, v, t, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=1e-2):
-    """Loshchilov and Hutter 2019, Algorithm 2; slide equation (16) with its hat;
-    torch.optim.AdamW.
+    """Loshchilov, Hutter 2019, Algorithm 2; slide equation (16) with its hat; torch.optim.AdamW.
 
     The optimizer puts the same decay in front of AMSGrad, or of any other rule: see `update`.
     """
@@ -172,8 +166,7 @@ def adamw(w, g, m, v, t, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_de
     return adam(w, g, m, v, t, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
 
 
-# --- what can stand in front of every rule
-# --------------------------------------------------------
+# --- what can stand in front of every rule -------------------------------------------------------
 
 def ascend(g):
     """The gradient with its sign flipped, to climb instead of descend (maximize=True)."""
@@ -181,8 +174,7 @@ def ascend(g):
 
 
 def l2(g, w, weight_decay):
-    """The gradient of loss + weight_decay/2 * |w|^2: coupled decay, it goes through the
-    moments."""
+    """The gradient of loss + weight_decay/2 * |w|^2: coupled decay, seen by the moments too."""
     return g + weight_decay * w
 
 
@@ -194,7 +186,7 @@ def decoupled_decay(w, rate, weight_decay):
 
 def update(rule, w, g, states, t, hyperparameters, *, maximize=False, weight_decay=0.0,
            decay_rate=None):
-    """One whole update: sign flip, decay, rule, in PyTorch's order. Returns [w, *states].
+    """One whole update: sign flip, decay, rule, in PyTorch's order. Returns (w, *states).
 
     w, g and the states have one shape. decay_rate None means L2, a number decoupled decay at that
     rate. Every step of every optimizer goes through here.
@@ -212,19 +204,18 @@ def update(rule, w, g, states, t, hyperparameters, *, maximize=False, weight_dec
     return result if type(result) is tuple else (result,)
 
 
-# --- reading a rule
-# -------------------------------------------------------------------------------
+# --- reading a rule ------------------------------------------------------------------------------
 
 Anatomy = namedtuple("Anatomy", "states counts hyperparameters")
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def anatomy(rule):
     """What a rule's signature declares: names of its states, whether it takes t, and its
     hyperparameters as {name: default} (`inspect.Parameter.empty` where a value must be given)."""
     named = getattr(rule, "__name__", repr(rule))
     if not callable(rule):
-        raise TypeError(f"rule must be a function w, *states = rule(w, g, *states, t), "
+        raise TypeError("rule must be a function w, *states = rule(w, g, *states, t), "
                         f"got {rule!r}")
     positional, keywords = [], {}
     empty = inspect.Parameter.empty

@@ -38,8 +38,8 @@ class Saving:
     def load_state_dict(self, state_dict):
         """Takes over a copy of a saved state, options (lr, ...) included.
 
-        Raises ValueError, and changes nothing, if the state belongs to another kind of optimizer,
-        or the groups, or the number, names or shapes of parameters differ.
+        Raises ValueError or TypeError, and changes nothing, if the state belongs to another kind
+        of optimizer, or the groups, or the number, names or shapes of parameters differ.
         """
         missing = {"optimizer", "state", "param_groups"} - set(state_dict)
         if missing:
@@ -78,6 +78,9 @@ class Saving:
 
 def match(number, group, saved):
     """Refuses a saved group that has another number of parameters, or other names."""
+    if "params" not in saved:
+        raise ValueError(f"saved group {number} lacks 'params', it has {sorted(saved)}; the file "
+                         "is damaged")
     if len(saved["params"]) != len(group["params"]):
         raise ValueError(f"saved group {number} has {len(saved['params'])} parameters, this "
                          f"optimizer's group has {len(group['params'])}; build the same model")
