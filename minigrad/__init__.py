@@ -14,6 +14,10 @@ from minigrad.autograd import (
     set_grad_enabled,
 )
 from minigrad.creation import (
+    DoubleTensor,
+    FloatTensor,
+    IntTensor,
+    LongTensor,
     arange,
     as_tensor,
     empty,
@@ -119,7 +123,9 @@ from minigrad.functions import (
 )
 from minigrad.io import load, save
 from minigrad.nn import MLP
+from minigrad.printing import set_printoptions
 from minigrad.random import (
+    Generator,
     manual_seed,
     rand,
     rand_like,

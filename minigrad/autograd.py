@@ -89,11 +89,17 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
             what = describe(x) if isinstance(x, Recorded) else type(x).__name__
             raise RuntimeError(f"input {i} ({what}) does not require grad: one of the differentiated "
                                "Tensors does not require grad")
-    found = {}
+    found, taken = {}, set()
     starts = [seed(t, g, create_graph) for t, g in zip(outputs, starts)]
     with recording(create_graph), np.errstate(all="ignore"):
         for t, g, _ in sweep(outputs, starts, create_graph, inputs):
             found[t] = g
+        # A rule may have handed on the very gradient it got: results get memory of their own.
+        taken.update(id(start) for start in starts)
+        for t, g in found.items():
+            if isinstance(g, Recorded) and (id(g) in taken or g.memory is not None):
+                found[t] = g.clone()
+            taken.add(id(g))
     results = []
     for i, x in enumerate(inputs):
         g = found.get(x)
@@ -103,10 +109,9 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
             raise RuntimeError(f"input {i} ({describe(x)}) was not used to compute the outputs; pass "
                                "allow_unused=True to get None for it (one of the differentiated Tensors "
                                "appears to not have been used in the graph)")
-        if g is None or isinstance(g, Recorded):
-            results.append(g)
-        else:
-            results.append(wrap(g))
+        if g is not None and any(x is other for other in inputs[:i]):
+            g = g.clone() if isinstance(g, Recorded) else g.copy()
+        results.append(g if g is None or isinstance(g, Recorded) else wrap(g))
     return tuple(results)
 
 

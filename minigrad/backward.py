@@ -9,7 +9,7 @@ import operator
 
 import numpy as np
 
-from minigrad.engine import Recorded, as_of, describe, recording, wrap, written
+from minigrad.engine import Recorded, as_of, describe, notice, recording, wrap, written
 
 
 def tracked_inputs(t):
@@ -159,6 +159,7 @@ def check_unchanged(t):
 
 def seed(t, gradient, create_graph):
     """The gradient that backward starts from: given, or 1 for a single number."""
+    notice((t,))  # a view whose base was changed in place is a view of the new values
     if not t.requires_grad:
         raise RuntimeError(
             f"backward from a {describe(t)} that does not require grad and has no grad_fn: nothing "

@@ -219,7 +219,7 @@ class Primitive:
     def reads_value(self, i, j):
         """Does the rule of input i read the value of input j (or, for j = -1, of the output)?"""
         if self.each is not None:
-            return False
+            return getattr(self.each, "reads_values", True)
         if i not in self.reads:  # looked into when first asked: most programs never do
             self.reads[i] = positions_read(self.vjps[i])
         return self.reads[i](j)
@@ -265,7 +265,7 @@ class Primitive:
         t.array = y
         t.requires_grad = tracked and recording and y.dtype.kind == "f"
         if t.requires_grad or t.memory is not None:  # untracked views remember their base as well
-            t.op, t.inputs, t.options = self, inputs, options
+            t.op, t.inputs, t.options = self, inputs if plain else own(inputs), options
             t.order, t.module = clock(), mode.module
         else:
             t.op = t.module = None
@@ -301,9 +301,18 @@ class Primitive:
             if isinstance(arrays[i], np.ndarray):
                 arrays[i] = arrays[i].astype(dtype, copy=False)
         y = self.forward(*arrays, **options)
-        if y.dtype.kind == "f" and y.dtype != dtype:
-            y = y.astype(dtype if dtype.kind == "f" else dtypes.get_default_dtype())
-        return y
+        if y.dtype.kind == "f" and y.dtype not in (dtype, options.get("dtype")):
+            if dtype.kind != "f":  # a float result of integers: NumPy's would depend on their width
+                dtype = dtypes.get_default_dtype()
+                y = self.forward(*[a.astype(dtype) if i in counting and isinstance(a, np.ndarray)
+                                   else a for i, a in enumerate(arrays)], **options)
+            y = y.astype(dtype, copy=False)
+        return y.astype(np.int64) if y.dtype == np.uint64 else y  # sums of uint8
+
+
+def own(inputs):
+    """Inputs for a record to keep: arrays that were operands themselves may be overwritten unseen."""
+    return tuple([x.copy() if isinstance(x, np.ndarray) else x for x in inputs])
 
 
 primitive = Primitive  # `cube = primitive(lambda x: x**3, lambda g, y, x: g * 3 * x**2, name="cube")`
@@ -352,6 +361,7 @@ def notice(inputs):
                 x.memory.look()
             if x.op is not None and x.op.view and x.memory.changed > x.order:
                 for view in reversed(view_chain(x)):
-                    renew(view)
+                    if view.inputs[0].order > view.order:
+                        renew(view)
                 tracked = tracked or x.requires_grad
     return tracked

@@ -80,8 +80,9 @@ def clamp(input, min=None, max=None):
     if min is None and max is None:
         raise RuntimeError("torch.clamp: at least one of 'min' or 'max' must not be None")
     if isinstance(min, Recorded) or isinstance(max, Recorded):
-        bounded = input if min is None else ops.maximum(input, min)
-        return bounded if max is None else ops.minimum(bounded, max)
+        # Not maximum and minimum: at a tie, all of the gradient is the input's.
+        bounded = input if min is None else ops.where(array(input) < array(min), min, input)
+        return bounded if max is None else ops.where(array(bounded) > array(max), max, bounded)
     return ops.clamp(input, -math.inf if min is None else min, math.inf if max is None else max)
 
 
@@ -150,7 +151,8 @@ def floats(x, what):
 
 def nonempty(x, dim, what):
     """Refuses a reduction without an identity over nothing."""
-    sizes = x.shape if dim is None else [x.shape[d] for d in ((dim,) if isinstance(dim, int) else dim)]
+    shape = x.shape or (1,)
+    sizes = shape if dim is None else [shape[d] for d in ((dim,) if isinstance(dim, int) else dim)]
     if 0 in sizes:
         raise IndexError(f"{what}(): a {describe(x)} has no element to choose from in "
                          f"{'any dimension' if dim is None else f'dim {dim}'}")

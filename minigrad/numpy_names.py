@@ -37,6 +37,6 @@ NUMPY |= {
     np.std: lambda x, axis=None, ddof=0, keepdims=False: functions.std(x, axis, correction=ddof, keepdim=keepdims),
     np.dot: functions.matmul,
     np.all: functions.all, np.any: functions.any, np.copy: ops.clone,
-    np.allclose: functions.allclose, np.array_equal: functions.equal,
+    np.reciprocal: ops.reciprocal, np.allclose: functions.allclose, np.array_equal: functions.equal,
 }
 # fmt: on

@@ -60,13 +60,13 @@ def log_sum_exp(x, dim, keepdim):
 
 
 def softly(x, dim):
-    e = np.exp(x - x.max(axis=dim, keepdims=True))
+    e = np.exp(x - x.max(axis=dim, keepdims=True, initial=-np.inf))
     e /= e.sum(axis=dim, keepdims=True)
     return e
 
 
 def softly_log(x, dim):
-    y = x - x.max(axis=dim, keepdims=True)
+    y = x - x.max(axis=dim, keepdims=True, initial=-np.inf)
     y -= np.log(np.exp(y).sum(axis=dim, keepdims=True))
     return y
 
@@ -139,8 +139,16 @@ def scattered(g, *arrays, index, shape):
 
 def assigned(x, value, *arrays, index):
     x = x.copy()
+    while np.ndim(value) and len(value) == 1:  # leading dimensions of size 1 broadcast to nothing
+        value = value[0]
     x[filled(index, arrays)] = value
     return x
+
+
+def taken(g, ndim, *arrays, index):
+    """g at index, with as many dimensions (ndim) as the value that was assigned there."""
+    g = g[filled(index, arrays)]
+    return g if g.ndim >= ndim else g.reshape((1,) * (ndim - g.ndim) + tuple(g.shape))
 
 
 def part(i, g, y, *xs, dim):
@@ -149,6 +157,18 @@ def part(i, g, y, *xs, dim):
     return g[(slice(None),) * (dim % y.ndim) + (slice(start, start + xs[i].shape[dim]),)]
 
 
+def limited(x, min, max):
+    """x between min and max; no limit (an infinite one) leaves integers integers."""
+    x = x if min == -math.inf else np.maximum(x, min)
+    return x.copy() if max == math.inf else np.minimum(x, max)
+
+
+def layer(i, g, y, *xs, dim):
+    """The part of g that belongs to the i-th of the tensors that were stacked."""
+    return g[(slice(None),) * (dim % y.ndim) + (i,)]
+
+
+part.reads_values = layer.reads_values = False  # only shapes: the joined tensors may be overwritten
 erf_values = np.frompyfunc(math.erf, 1, 1)  # NumPy has no erf
 
 
@@ -172,13 +192,13 @@ div        = primitive(quiet(np.divide),    lambda g, z, x, w: g / w,
                                             lambda g, z, x, w: -g * z / w, name="div", symbol="/")
 neg        = primitive(np.negative,         lambda g, *_: -g, name="neg", symbol="-")
 power      = primitive(quiet(lambda x, n: x ** n),
-                                            lambda g, y, x, n: g * (n * x ** (n - 1)) if n else 0 * x,
+                                            lambda g, y, x, n: g * (n * x ** (n - 1)) if n else np.zeros_like(g),
                                             name="power", symbol="**")
 pow        = primitive(quiet(np.power),     lambda g, z, x, n: g * np.where(n == 0, 0.0, n * x ** (n - 1)),
-                                            lambda g, z, x, n: g * np.where((x == 0) & (n >= 0), 0.0, z * np.log(x)),
+                                            lambda g, z, x, n: g * np.where((x == 0) & (n >= 0), 0.0, z * np.log(1.0 * x)),
                                             name="pow", symbol="**")
 square     = primitive(np.square,           lambda g, y, x: g * (2 * x), symbol="**2")
-reciprocal = primitive(quiet(np.reciprocal), lambda g, y, x: -g * y**2, symbol="1/")
+reciprocal = primitive(quiet(lambda x: 1 / x), lambda g, y, x: -g * y**2, name="reciprocal", symbol="1/")
 abs        = primitive(np.absolute,         lambda g, y, x: g * np.sign(x), name="abs")
 sign       = primitive(np.sign,             lambda g, *_: 0 * g)
 
@@ -200,11 +220,11 @@ softplus   = primitive(lambda x: np.logaddexp(x, 0), lambda g, y, x: g * sigmoid
 relu       = primitive(lambda x: np.maximum(x, 0), lambda g, y, x: np.where(y <= 0, 0.0, g), name="relu")
 leaky_relu = primitive(lambda x, slope: np.where(x > 0, x, slope * x),
                                             lambda g, y, x, slope: np.where(x > 0, g, slope * g), name="leaky_relu")
-maximum    = primitive(np.maximum,          lambda g, z, x, w: g * ((x > w) + 0.5 * (x == w)),
-                                            lambda g, z, x, w: g * ((w > x) + 0.5 * (x == w)))
-minimum    = primitive(np.minimum,          lambda g, z, x, w: g * ((x < w) + 0.5 * (x == w)),
-                                            lambda g, z, x, w: g * ((w < x) + 0.5 * (x == w)))
-clamp      = primitive(lambda x, min, max: np.clip(x, min, max),
+maximum    = primitive(np.maximum,          lambda g, z, x, w: g * (1 - (x < w) - 0.5 * (x == w)),
+                                            lambda g, z, x, w: g * (1 - (w < x) - 0.5 * (x == w)))
+minimum    = primitive(np.minimum,          lambda g, z, x, w: g * (1 - (x > w) - 0.5 * (x == w)),
+                                            lambda g, z, x, w: g * (1 - (w > x) - 0.5 * (x == w)))
+clamp      = primitive(limited,
                                             lambda g, y, x, min, max: np.where((x >= min) & (x <= max), g, 0.0), name="clamp")
 where      = primitive(np.where,      None, lambda g, z, c, x, w: np.where(c, g, 0.0),
                                             lambda g, z, c, x, w: np.where(c, 0.0, g), name="where")
@@ -245,13 +265,12 @@ expand     = primitive(lambda x, shape: np.broadcast_to(x, shape), lambda g, *_,
 cast       = primitive(lambda x, dtype: x.astype(dtype), lambda g, *_, dtype: g, name="cast")  # the engine casts g back
 clone      = primitive(lambda x: x.copy(),  lambda g, *_: g, name="clone")
 cat        = primitive(lambda *xs, dim: np.concatenate(xs, axis=dim), each=part, name="cat")
-stack      = primitive(lambda *xs, dim: np.stack(xs, axis=dim),
-                       each=lambda i, g, y, *xs, dim: g[(slice(None),) * (dim % y.ndim) + (i,)], name="stack")
+stack      = primitive(lambda *xs, dim: np.stack(xs, axis=dim), each=layer, name="stack")
 getitem    = primitive(lambda x, *arrays, index: x[filled(index, arrays)],
                                             lambda g, y, x, *arrays, index: scatter(g, *arrays, index=index, shape=x.shape),
                                             name="getitem", symbol="[]", view=True)
 setitem    = primitive(assigned,            lambda g, y, x, value, *arrays, index: setitem(g, 0.0, *arrays, index=index),
-                                            lambda g, y, x, value, *arrays, index: g[filled(index, arrays)], name="setitem", symbol="[]=")
+                                            lambda g, y, x, value, *arrays, index: taken(g, value.ndim, *arrays, index=index), name="setitem", symbol="[]=")
 scatter    = primitive(scattered,           lambda g, y, x, *arrays, index, shape: g[filled(index, arrays)], name="scatter")
 # fmt: on
 

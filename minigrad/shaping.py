@@ -71,7 +71,7 @@ def t(input):
     return ops.permute(input, dims=tuple(range(input.ndim))[::-1])
 
 
-def broadcast_to(input, shape):
+def broadcast_to(input, *shape):
     """input repeated along dimensions of size 1 (without copying) to fill shape."""
     return expand(input, *shape)
 
@@ -164,7 +164,7 @@ def chunk(input, chunks, dim=0):
     if chunks <= 0:
         raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got {chunks}")
     n = input.shape[one_dim(dim, input.ndim)]
-    return split(input, -(-n // chunks) or 1, dim)
+    return split(input, -(-n // chunks) if n else [0] * chunks, dim)
 
 
 def narrow(input, dim, start, length):
@@ -177,7 +177,12 @@ def narrow(input, dim, start, length):
 
 def getitem(input, index):
     """input[index]: slices, numbers, None, ..., boolean and integer tensors, arrays or lists."""
+    parts = numbers_first(index)
+    if parts is not None:
+        return getitem(getitem(input, parts[0]), parts[1])
     arrays, index = parsed(index)
+    if not arrays and len(index) == input.ndim and not any(i is Ellipsis for i in index):
+        index += (Ellipsis,)  # so that NumPy returns a single number as a 0-d view, not as a copy
     return ops.getitem(input, *arrays, index=index)
 
 
@@ -187,18 +192,53 @@ def parsed(index):
     for i in index if isinstance(index, tuple) else (index,):
         if isinstance(i, list) or isinstance(i, range):
             i = np.asarray([array(k) for k in i], dtype=None if len(i) else np.int64)
-        if isinstance(i, (Recorded, np.ndarray)):
+        if is_number(i):
+            i = int(i)
+        elif isinstance(i, (Recorded, np.ndarray)):
             if i.dtype.kind not in "iub":
                 raise IndexError("tensors used as indices must be long, int, byte or bool tensors, "
                                  f"got {i.dtype}")
             arrays.append(i)
             i = ops.ARRAY
-        elif not (i is None or i is Ellipsis or isinstance(i, (slice, int, np.integer, bool))):
+        elif not (i is None or i is Ellipsis or isinstance(i, (slice, bool, np.bool_))):
             raise TypeError(f"a tensor cannot be indexed with {type(i).__name__} {i!r}")
         elif isinstance(i, slice):
             i = slice(*[int(k) if isinstance(k, Recorded) else k for k in (i.start, i.stop, i.step)])
         places.append(i)
     return arrays, tuple(places)
+
+
+def is_view_at(value, x, index):
+    """Is value what x[index], with this basic index, returned?"""
+    return (value.op is ops.getitem and len(value.inputs) == 1 and value.inputs[0] is x
+            and value.memory is x.memory and value.requires_grad == x.requires_grad
+            and value.options["index"] in (index, (*index, Ellipsis)))
+
+
+def numbers_first(index):
+    """(first, rest) such that x[index] = x[first][rest], where numbers meet index arrays; else None.
+
+    NumPy counts the numbers among the arrays, which decides where the arrays' dimension goes;
+    PyTorch takes numbers (and slices) first.
+    """
+    index = index if isinstance(index, tuple) else (index,)
+    arrays = [isinstance(i, (list, range, Recorded, np.ndarray)) and not is_number(i) for i in index]
+    if not builtins.any(arrays) or not builtins.any(map(is_number, index)):
+        return None
+    first, rest = [], []
+    for i, is_array in zip(index, arrays):
+        mask = is_array and getattr(i, "dtype", None) == bool
+        first += [slice(None)] * (i.ndim if mask else 1) if is_array else [i]
+        if not is_number(i):
+            rest.append(i if is_array or i is Ellipsis else slice(None))
+    return tuple(first), tuple(rest)
+
+
+def is_number(i):
+    """Does i, in an index, choose one element of a dimension?"""
+    if isinstance(i, (Recorded, np.ndarray)):
+        return i.ndim == 0 and i.dtype.kind in "iu"
+    return isinstance(i, (int, np.integer)) and not isinstance(i, bool)
 
 
 def where(condition, input=None, other=None):
@@ -219,6 +259,12 @@ def any_recorded(*xs):
 
 def masked_fill(input, mask, value):
     """input with value (a number) where mask is true."""
+    if mask.dtype != bool:
+        raise RuntimeError(f"masked_fill only supports boolean masks, but got dtype {mask.dtype}")
+    if array(value).dtype.kind == "f" if isinstance(value, Recorded) else isinstance(value, float):
+        if input.dtype.kind != "f":
+            raise RuntimeError(f"masked_fill: {value!r} can't be put into the {describe(input)} of dtype "
+                               f"{input.dtype}: use .float() first")
     return ops.where(mask, value, input)
 
 

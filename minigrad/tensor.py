@@ -373,11 +373,17 @@ class Tensor(Recorded, results=True):
     def __getitem__(self, index):   return shaping.getitem(self, index)
 
     def __setitem__(self, index, value):
+        parts = shaping.numbers_first(index)
+        if parts is not None:
+            shaping.getitem(self, parts[0])[parts[1]] = value
+            return
         arrays, index = shaping.parsed(index)
-        if not isinstance(value, (Recorded, np.ndarray, int, float)):
-            value = np.asarray(value)
-        if isinstance(value, Recorded) and value.ndim > 0 and value.array.dtype != self.array.dtype:
+        if isinstance(value, Recorded):
+            if shaping.is_view_at(value, self, index):
+                return  # the last step of `x[i] += y`: x was already changed through its view x[i]
             value = value.to(self.array.dtype)
+        elif self.array.dtype.kind != "f" or not isinstance(value, (int, float)):
+            value = np.asarray(value).astype(self.array.dtype)
         change(self, ops.setitem, value, *arrays, setitem=ops.setitem, index=index)
 
     def __iadd__(self, other):      return self.add_(other)
@@ -442,6 +448,8 @@ class Tensor(Recorded, results=True):
 
     def clamp_(self, min=None, max=None):
         """Limits the elements to [min, max] in place."""
+        if isinstance(min, Recorded) or isinstance(max, Recorded):
+            return self.copy_(functions.clamp(self, min, max))
         low, high = -np.inf if min is None else min, np.inf if max is None else max
         return change(self, ops.clamp, setitem=ops.setitem, min=low, max=high)
 
@@ -461,7 +469,9 @@ class Tensor(Recorded, results=True):
 
     def masked_fill_(self, mask, value):
         """value where mask is true, in place."""
-        self[mask] = value
+        if mask.dtype != bool:
+            raise RuntimeError(f"masked_fill_ only supports boolean masks, but got dtype {mask.dtype}")
+        self[np.broadcast_to(arguments.array(mask), self.array.shape)] = value
         return self
 
     # fmt: off

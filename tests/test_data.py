@@ -2,6 +2,7 @@
 
 import warnings
 from collections import namedtuple
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -211,7 +212,7 @@ def test_real_data_is_attributed_and_scaled():
     assert iris.features[0].tolist() == [5.1, 3.5, 1.4, 0.2]
     for table, author in ((digits, "Alpaydin"), (iris, "Fisher")):
         assert author in str(table) and "CC BY 4.0" in str(table)
-        assert author in (data.builtin.FILES / "README.md").read_text(encoding="utf-8")
+        assert author in (Path(data.builtin.FILES) / "README.md").read_text(encoding="utf-8")
 
 
 def test_without_noise_the_points_lie_on_the_curves():

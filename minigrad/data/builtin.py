@@ -8,7 +8,6 @@ import math
 import os
 from dataclasses import replace
 
-
 import numpy as np
 
 from minigrad import random

@@ -1,11 +1,11 @@
 """What one record adds to the gradient of each of its inputs, as text: "g * (1 - h**2)".
 
 The one trick: the text is not written anywhere, it is read off the rule. The record is replayed on
-stand-ins for g, its output and its inputs, by the same function that backward uses. The rule runs on
-tensors, so what it computes is recorded, and records print themselves (expression.py).
+stand-ins for g, its output and its inputs, by the same function that backward uses. The rule runs
+on tensors, so what it computes is recorded, and records print themselves (expression.py).
 
-Rules at kinks ask questions like `x > 0`, which are constants to the engine. A stand-in remembers its
-answers too, so that the question is printed and not the answer.
+Rules at kinks ask questions like `x > 0`, which are constants to the engine. A stand-in remembers
+its answers too, so that the question is printed and not the answer.
 """
 
 import ast
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minigrad.backward import contributions
+from minigrad.backward import contributions, sweep
 from minigrad.engine import Primitive, Recorded, as_of, clock, recording, wrap
 from minigrad.inspect.expression import CUT, has_slice, place, text, tree
 from minigrad.tensor import Tensor
@@ -25,8 +25,8 @@ from minigrad.tensor import Tensor
 class Contribution:
     """c, what a record adds to x.grad: its value for the given g and, as NumPy, how it is computed.
 
-    `text` is an expression, or a statement that changes `grad` ("grad[0] += g"), or None if the rule
-    cannot be printed. `names` says which tensor each identifier in it means.
+    `text` is an expression, or a statement that changes `grad` ("grad[0] += g"), or None if the
+    rule cannot be printed. `names` says which tensor each identifier in it means.
     """
 
     value: object
@@ -83,6 +83,46 @@ def explained(t, names, g=None):
     g: the gradient at t as an array, or None if it is not known yet.
     """
     twins = {}
+    y = twin_record(t, twins)
+    wanted = {twin for x, twin in twins.values() if isinstance(x, Recorded) and x.requires_grad}
+    gradient = stand_in(np.ones_like(t.array) if g is None else g)
+    try:
+        with recording(True), np.errstate(all="ignore"):
+            shares = contributions(y, gradient, create_graph=True, useful=wanted)
+    except Exception:  # a rule of the user's that runs on arrays only: nothing to print
+        return {}
+    twins[id(t)] = t, y
+    return {i: c for (i, _, _), c in zip(shares, printed([c for _, _, c in shares],
+                                                         twins, names, gradient))}
+
+
+def explained_call(records, t, names, g=None):
+    """{id(input): Contribution} of several records in one, ending in tensor t: a folded module."""
+    twins, inner = {}, set()
+    for r in records:
+        y = twin_record(r, twins)
+        twins[id(r)] = r, y
+        inner.add(id(r))
+    wanted = {twin: key for key, (x, twin) in twins.items()
+              if key not in inner and isinstance(x, Recorded) and x.requires_grad}
+    if any(key not in names for key in wanted.values()):
+        return {}
+    gradient = stand_in(np.ones_like(t.array) if g is None else g)
+    found = {}
+    try:
+        with recording(True), np.errstate(all="ignore"):
+            for x, c, _ in sweep([twins[id(t)][1]], [gradient], True, list(wanted)):
+                if x in wanted:
+                    found[wanted[x]] = c
+    except Exception:  # as above
+        return {}
+    visible = {key: names[key] for key in twins
+               if key in names and (key not in inner or key == id(t))}
+    return dict(zip(found, printed(list(found.values()), twins, visible, gradient)))
+
+
+def twin_record(t, twins):
+    """A stand-in for t whose record has stand-ins for inputs. twins: {id(x): (x, its stand-in)}"""
     inputs = []
     for x in t.inputs:
         if isinstance(x, Recorded):
@@ -93,25 +133,21 @@ def explained(t, names, g=None):
         if id(x) not in twins:
             twins[id(x)] = x, stand_in(getattr(x, "array", x))
         inputs.append(twins[id(x)][1])
-    wanted = {twin for x, twin in twins.values() if isinstance(x, Recorded) and x.requires_grad}
-    if not wanted:
-        return {}
     y = stand_in(t.array)
     y.op, y.inputs, y.options, y.order = t.op, tuple(inputs), t.options, clock()
-    gradient = stand_in(np.ones_like(t.array) if g is None else g)
-    try:
-        with recording(True), np.errstate(all="ignore"):
-            shares = contributions(y, gradient, create_graph=True, useful=wanted)
-    except Exception:  # a rule of the user's that runs on arrays only: nothing to print
-        return {}
-    pairs = [(id(x), twin) for x, twin in twins.values()] + [(id(t), y)]
-    words = identifiers([(key, names.get(key)) for key, _ in pairs])
-    called = {id(twin): words[key] for key, twin in pairs if words[key]} | {id(gradient): "g"}
-    meaning = {words[id(x)]: x for x in [x for x, _ in twins.values()] + [t] if words[id(x)]}
-    return {i: printed(c, called, meaning) for i, _, c in shares}
+    return y
 
 
-def printed(c, called, meaning):
+def printed(shares, twins, names, gradient):
+    """The Contribution of each share, with a word for every stand-in that has a name."""
+    words = identifiers([(key, names.get(key)) for key in twins])
+    called = {id(twin): words[key] for key, (_, twin) in twins.items() if words[key]}
+    called[id(gradient)] = "g"
+    meaning = {words[key]: x for key, (x, _) in twins.items() if words[key]}
+    return [one_printed(c, called, meaning) for c in shares]
+
+
+def one_printed(c, called, meaning):
     written = statement(c, called)
     node = None
     if written is None:
@@ -161,7 +197,7 @@ RESERVED = {"g", "np", "grad", "math", "scatter", "setitem", *keyword.kwlist}
 
 
 def identifiers(named):
-    """{key: identifier} for (key, name) pairs: the last part of a path, made a word, each unique."""
+    """{key: identifier} for (key, name) pairs: the last part of each path, made a unique word."""
     words, taken = {}, set(RESERVED)
     for key, name in named:
         if not name:

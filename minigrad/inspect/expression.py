@@ -1,12 +1,12 @@
-"""Records printed as NumPy: `expression(loss, names)` gives "((np.tanh(x @ W + b) - y)**2).mean()".
+"""Records printed as NumPy: expression(loss, names) is "((np.tanh(x @ W + b) - y)**2).mean()".
 
-The one trick: a record becomes a Python syntax tree, operator by operator, and ast.unparse writes the
-tree with no parenthesis too many. Binary operators print by their symbol, NumPy's own functions by
-their name, so most rows of the table print without being mentioned here.
+The one trick: a record becomes a Python syntax tree, operator by operator, and ast.unparse writes
+the tree with no parenthesis too many. Binary operators print by their symbol, NumPy's own functions
+by their name, so most rows of the table print without being mentioned here.
 
-Broadcasting needs no words in NumPy. Where an operand only stretches another one (`expand`, leading
-dimensions of size 1), it prints in its short, *loose* form. Where its very shape counts, under `@` or
-a sum, it prints in full, *exact*. At the top of an expression the loose form is taken.
+Broadcasting needs no words in NumPy. Where an operand is only stretched to fit another (`expand`,
+leading dimensions of size 1), it prints in its short, *loose* form. Where its very shape counts,
+under `@` or a sum, it prints in full, *exact*. At the top of an expression the loose form is taken.
 
 Letters in templates: x, w, b are the inputs in order; words are options of the operation.
 """
@@ -19,18 +19,30 @@ import numpy as np
 from minigrad import ops
 from minigrad.engine import Recorded, as_of
 
-OPERATORS = {"+": ast.Add, "-": ast.Sub, "*": ast.Mult, "/": ast.Div, "**": ast.Pow, "@": ast.MatMult,
-             "&": ast.BitAnd, "|": ast.BitOr}
-COMPARISONS = {"==": ast.Eq, "!=": ast.NotEq, "<": ast.Lt, "<=": ast.LtE, ">": ast.Gt, ">=": ast.GtE}
-REDUCTIONS = {"sum": "sum", "mean": "mean", "prod": "prod", "amax": "max", "amin": "min", "var": "var",
-              "std": "std"}
-TEMPLATES = {"square": "x**2", "power": "x**w", "reciprocal": "1 / x", "neg": "-x",
-             "sigmoid": "1 / (1 + np.exp(-x))", "relu": "np.maximum(x, 0)", "linear": "x @ w.T + b",
-             "softplus": "np.logaddexp(x, 0)", "clamp": "np.clip(x, w, b)",
-             "where": "np.where(x, w, b)"}
-SHORT = {"sigmoid", "relu", "softplus", "clamp"}  # rows with a name of their own, for readers
-ELEMENTWISE = {"where", "power", "square", "reciprocal", "sigmoid", "relu", "softplus", "clamp", "clone",
-               "cast"}
+OPERATORS = {"+": ast.Add, "-": ast.Sub, "*": ast.Mult, "/": ast.Div, "**": ast.Pow,
+             "@": ast.MatMult, "&": ast.BitAnd, "|": ast.BitOr}
+COMPARISONS = {"==": ast.Eq, "!=": ast.NotEq, "<": ast.Lt, "<=": ast.LtE, ">": ast.Gt,
+               ">=": ast.GtE}
+REDUCTIONS = {"sum": "sum", "mean": "mean", "prod": "prod", "amax": "max", "amin": "min",
+              "var": "var", "std": "std"}
+# fmt: off
+TEMPLATES = {
+    "neg":        "-x",
+    "square":     "x**2",
+    "power":      "x**w",
+    "reciprocal": "1 / x",
+    "sigmoid":    "1 / (1 + np.exp(-x))",
+    "relu":       "np.maximum(x, 0)",
+    "softplus":   "np.logaddexp(x, 0)",
+    "erf":        "np.vectorize(math.erf)(x)",
+    "clamp":      "np.clip(x, w, b)",
+    "where":      "np.where(x, w, b)",
+    "linear":     "x @ w.T + b",
+}
+# fmt: on
+SHORT = {"sigmoid", "relu", "erf", "softplus", "clamp"}  # rows that readers know by their name
+ELEMENTWISE = {"where", "power", "square", "reciprocal", "sigmoid", "relu", "softplus", "erf",
+               "clamp", "clone", "cast"}  # besides NumPy's ufuncs
 CUT = ast.Constant(...)  # what prints as "...": a value without a name, or text beyond the limit
 
 
@@ -99,10 +111,10 @@ def record(x, operands, done, names, limit, short):
     if not elementwise(x.op):
         node = operation(x, operands, exact, short)
         return node, node, size
-    full = next((i for i, a in enumerate(operands) if np.shape(getattr(a, "array", a)) == x.array.shape),
-                None)
-    if full is not None:  # one operand has the full shape: the others may stretch to it
-        exact = [e if i == full else short_form for i, (e, short_form) in enumerate(zip(exact, loose))]
+    shapes = [np.shape(getattr(a, "array", a)) for a in operands]
+    if x.array.shape in shapes:  # one operand has the full shape: the others may stretch to it
+        full = shapes.index(x.array.shape)
+        exact = loose[:full] + [exact[full]] + loose[full + 1:]
     return operation(x, operands, exact, short), operation(x, operands, loose, short), size
 
 
@@ -208,10 +220,11 @@ def regular(a):
 
 def stretched(node, shape, dim):
     """node[:, None, None]: a vector laid along dimension dim."""
-    return ast.Subscript(node, ast.Tuple([ast.Slice()] + [ast.Constant(None)] * (len(shape) - dim - 1)))
+    new = [ast.Constant(None)] * (len(shape) - dim - 1)
+    return ast.Subscript(node, ast.Tuple([ast.Slice(), *new]))
 
 
-# --- operations whose text depends on shapes --------------------------------------------------------
+# --- operations whose text depends on shapes ------------------------------------------------------
 
 def reduction(name, node, options, ndim):
     """x.sum(0), x.var((0, 1), ddof=1, keepdims=True)"""
@@ -239,7 +252,7 @@ def reshaped(x, source, exact, loose):
 
 
 def with_ones(exact, loose, old, new):
-    """(exact, loose) of a reshape from `old` to `new` that only inserts dimensions of size 1, if so."""
+    """(exact, loose) of a reshape from `old` to `new`; new dimensions of size 1 print as None."""
     lead = len(new) - len(old)
     if lead > 0 and new[:lead] == (1,) * lead and new[lead:] == old:
         if lead == 1:
@@ -252,7 +265,7 @@ def with_ones(exact, loose, old, new):
 
 
 def spread(x, old, exact, loose):
-    """(exact, loose) of what a sum sends back: g, repeated along the dimensions that were summed."""
+    """(exact, loose) of what a sum sends back: g, repeated along the summed dimensions."""
     dim, shape = x.options["dim"], x.options["shape"]
     if old != () and not x.options["keepdim"]:
         dims = range(len(shape)) if dim is None else (dim,) if isinstance(dim, int) else dim
@@ -301,6 +314,8 @@ def permuted(x, operands, nodes):
 def place(index, arrays):
     """The tree between the brackets of x[...]; `arrays` fill the index's gaps."""
     arrays = iter(arrays)
+    if len(index) > 1 and index[-1] is Ellipsis:
+        index = index[:-1]  # says nothing
     parts = [next(arrays) if i is ops.ARRAY else listed(i) for i in index]
     return parts[0] if len(parts) == 1 else ast.Tuple(parts)
 
@@ -323,7 +338,7 @@ def joined(x, operands, nodes):
 
 
 def scattered(x, operands, nodes):
-    """scatter(g, index, shape): no NumPy function does it; see statements.py for how it is said."""
+    """scatter(g, index, shape): NumPy has no such function, see contribution.statement."""
     index = place(x.options["index"], nodes[1:])
     if has_slice(index):
         index = ast.Subscript(ast.Attribute(ast.Name("np"), "s_"), index)

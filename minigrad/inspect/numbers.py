@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 INK, GREY, WHITE, ALARM = "#1D2939", "#475467", "#FFFFFF", "#B42318"
-BLUE, ORANGE, MIDDLE = "#89B6DB", "#F1B884", "#A3ACBA"
+BLUE, ORANGE, MIDDLE, NONE = "#89B6DB", "#F1B884", "#A3ACBA", "#F5F6F8"
 FEW = 16        # up to so many numbers are printed
 ACROSS = 8      # a vector longer than this goes on in the next row
 BINS = 11
@@ -101,8 +101,8 @@ def short(value):
 
 
 def grid(array):
-    """A Grid of up to 16 numbers: vectors in rows of eight, matrices as they are, higher dimensions as
-    their matrices below one another."""
+    """A Grid of up to 16 numbers: vectors in rows of eight, matrices as they are, higher dimensions
+    as their matrices below one another."""
     largest = largest_of(array)
     whole = array.dtype.kind in "iub"
     decimals, exponent = (0, 0) if whole else scale(largest)
@@ -120,7 +120,8 @@ def grid(array):
         if not math.isfinite(value):
             return Cell(text, ALARM, WHITE)
         return Cell(text, shade(value, largest))
-    return Grid([[cell(v) for v in row] for row in rows], f"all x 1e{exponent}" if exponent else None)
+    note = f"all x 1e{exponent}" if exponent else None
+    return Grid([[cell(v) for v in row] for row in rows], note)
 
 
 def strip(array):
@@ -130,14 +131,16 @@ def strip(array):
     largest = largest_of(array)
     counts = np.zeros(BINS)
     if finite.size:
-        places = finite / largest * (BINS / 2) + BINS / 2 if largest else np.full(finite.shape, BINS / 2)
+        places = (finite / (largest or 1.0) + 1) * (BINS / 2)
         counts = np.bincount(np.clip(places.astype(int), 0, BINS - 1), minlength=BINS)
     top = max(counts.max(), 1)
     colours = [ORANGE] * (BINS // 2) + [MIDDLE] + [BLUE] * (BINS // 2)
-    fills = [blend(colour, math.sqrt(n / top)) for colour, n in zip(colours, counts)]
+    fills = [blend(colour, math.sqrt(n / top)) if n else NONE
+             for colour, n in zip(colours, counts)]
     alarm = [f"{n} {word}" for word, n in (("nan", int(np.isnan(values).sum())),
                                            ("inf", int(np.isinf(values).sum()))) if n]
-    return Strip(fills, f"rms {short(rms(finite))}  max {short(largest)}", "  ".join(alarm) or None)
+    words = f"rms {short(rms(finite))}  max {short(largest)}"
+    return Strip(fills, words, "  ".join(alarm) or None)
 
 
 def rms(values):

@@ -1,8 +1,9 @@
 """What stands in a picture of a computation, before anything is drawn: cards, arrows, names.
 
-The one trick: the order of the records in time is a topological order. Walking it, oldest first, every
-tensor is met after everything it was computed from, so names, cards and arrows can be given out as they
-come. The calls of one module are neighbours in time, so folding a module is joining neighbours.
+The one trick: the order of the records in time is a topological order. Walking it, oldest first,
+every tensor is met after everything it was computed from, so names, cards and arrows can be given
+out as they come. The records of one module's call are neighbours in time, so folding a module is
+joining neighbours.
 """
 
 import collections
@@ -12,11 +13,16 @@ import numpy as np
 
 from minigrad.backward import history
 from minigrad.engine import Recorded, as_of
-from minigrad.inspect.contribution import explained
+from minigrad.inspect.contribution import explained, explained_call
 from minigrad.inspect.expression import regular
 
 PICTURE, WHOLE = 400, 60  # most cards of a picture; most cards before modules are folded
-LOSSES = ("cross_entropy",)
+EXPLAINED = 12           # most operations of a folded card whose gradients are spelled out
+REPEATED = 3             # modules alike in a row that become one card
+TARGETS = ("y", "target", "targets", "label", "labels")
+PLAIN = ("in_features=", "out_features=", "num_embeddings=", "embedding_dim=", "num_features=")
+USUAL = {"bias=True", "inplace=False", "affine=True", "elementwise_affine=True", "eps=1e-05",
+         "track_running_stats=True", "momentum=0.1", "approximate='none'"}  # titles leave them out
 
 
 @dataclass
@@ -30,6 +36,8 @@ class Card:
     parameters: list = field(default_factory=list)  # folded: the parameters that only it uses
     name: str = ""
     overwritten: bool = False
+    repeats: int = 1         # folded: so many modules alike, one after the other
+    twins: list = field(default_factory=list)  # copies of the tensor that the engine kept apart
     shares: list = field(default_factory=list)   # contributions that arrive here
 
     @property
@@ -39,8 +47,9 @@ class Card:
     @property
     def gradient(self):
         """The gradient as an array, or None."""
-        g = getattr(self.tensor, "_grad", None)
-        return g.array if isinstance(g, Recorded) else g
+        found = [getattr(t, "_grad", None) for t in (self.tensor, *self.twins)]
+        found = [g.array if isinstance(g, Recorded) else g for g in found if g is not None]
+        return np.sum(found, axis=0) if len(found) > 1 else found[0] if found else None
 
     @property
     def tracked(self):
@@ -55,7 +64,6 @@ class Arrow:
     target: Card
     tracked: bool
     share: object = None  # a Contribution, or None if unknown
-    hidden: int = 0       # operations the gradient passes inside the folded target
 
 
 @dataclass
@@ -117,9 +125,8 @@ def title_of(module):
         text = kind
     if text.endswith(")") and "(" in text:
         head, _, inside = text[:-1].partition("(")
-        plain = ("in_features=", "out_features=", "num_embeddings=", "embedding_dim=", "num_features=")
-        parts = [part for part in inside.split(", ") if part and part != "bias=True"]
-        for prefix in plain:
+        parts = [part for part in inside.split(", ") if part and part not in USUAL]
+        for prefix in PLAIN:
             parts = [part.removeprefix(prefix) for part in parts]
         text = f"{head}({', '.join(parts)})"
     path = path_of(module)
@@ -132,8 +139,9 @@ def folding(records, fold, depth, expand):
     known = {".".join(p.split(".")[:n]) for p in paths for n in range(1, p.count(".") + 2)}
     for path in expand:
         if path not in known:
-            raise ValueError(f"draw: expand names {path!r}, but no module of that path computed anything "
-                             f"here; there are {', '.join(map(repr, sorted(known))) or 'no modules'}")
+            there = ", ".join(map(repr, sorted(known))) or "no modules"
+            raise ValueError(f"draw: expand names {path!r}, but no module of that path computed "
+                             f"anything here; there are {there}")
 
     def key(t):
         module = t.module
@@ -149,109 +157,182 @@ def folding(records, fold, depth, expand):
     return key
 
 
+@dataclass
+class Call:
+    """Records that go on one card; `key` is None for a single record that is not folded."""
+
+    key: object
+    records: list
+    repeats: int = 1
+
+
 def calls(order, key):
-    """Runs of neighbouring records with one key: [(key, records)], leaves left out."""
+    """The Calls of a picture: runs of neighbouring records with one key. Leaves are left out."""
     runs = []
     for t in order:
         if computed(t):
             k = key(t)
-            if runs and k is not None and runs[-1][0] == k:
-                runs[-1][1].append(t)
+            if runs and k is not None and runs[-1].key == k:
+                runs[-1].records.append(t)
             else:
-                runs.append((k, [t]))
+                runs.append(Call(k, [t]))
     return runs
+
+
+def merged(runs):
+    """The Calls with modules alike in a row, each computed from the one before, made one Call."""
+    rows = []
+    for run in runs:
+        if rows and follows(rows[-1][-1], run):
+            rows[-1].append(run)
+        else:
+            rows.append([run])
+    result = []
+    for row in rows:
+        if len(row) < REPEATED:
+            result += row
+        else:
+            result.append(Call(row[0].key, [t for run in row for t in run.records], len(row)))
+    return result
+
+
+def follows(first, second):
+    """Is `second` a sibling of `first` that does the same operations on its result?"""
+    if first.key is None or second.key is None or looks(first) != looks(second):
+        return False
+    own, result = {id(t) for t in second.records}, first.records[-1]
+    return all(x is result for t in second.records for _, x in operands(t)
+               if computed(x) and id(x) not in own)
+
+
+def looks(call):
+    """What calls of modules that are alike have in common."""
+    module = call.records[0].module
+    path = call.key if isinstance(call.key, str) else path_of(module)
+    return (path.rpartition(".")[0], type(module).__name__,
+            [(t.op.name, t.array.shape, [getattr(x, "shape", x) for x in t.inputs])
+             for t in call.records])
 
 
 # --- cards ----------------------------------------------------------------------------------------
 
-def picture(outputs, max_nodes, fold, depth, expand):
-    """The Picture of everything `outputs` were computed from. ValueError if it has too many cards."""
+def picture(outputs, max_nodes=PICTURE, fold=None, depth=None, expand=(), merge=True):
+    """The Picture of all that `outputs` were computed from. ValueError if it has too many cards."""
     order = tensors(outputs)
     if fold is None:
         fold = depth is not None or WHOLE < len(order) <= max_nodes
     if len(order) > max_nodes and not (fold and depth is not None) and fold is not True:
         refuse(len(order), max_nodes)
     records = [t for t in order if computed(t)]
-    groups = calls(order, folding(records, fold, depth, expand) if fold else lambda t: None)
-    cards, home, inside = make_cards(order, groups, outputs)
+    groups = calls(order, folding(records, fold, depth, expand))
+    cards, home = make_cards(order, merged(groups) if merge else groups, outputs)
     if len(cards) > max_nodes:
         refuse(len(cards), max_nodes)
     mark_overwritten(cards)
-    names = give_names(cards, inside)
+    names = give_names(cards)
     hidden = sum(len(card.records) - 1 for card in cards if card.records)
-    return Picture(cards, make_arrows(cards, home, names), names, [home[id(t)] for t in outputs], hidden)
+    ends = [home[id(t)] for t in outputs]
+    return Picture(cards, make_arrows(cards, home, names), names, ends, hidden)
 
 
 def refuse(n, max_nodes):
     raise ValueError(
-        f"draw: the graph has {n} tensors, more than a picture can show (max_nodes={max_nodes}). Draw "
-        "modules as single cards with depth=1, draw the loss of a smaller batch or of fewer steps, or "
-        f"raise the limit with max_nodes={n}")
+        f"draw: the graph has {n} tensors, more than a picture can show (max_nodes={max_nodes}). "
+        "Draw modules as single cards with depth=1, draw the loss of a smaller batch or of fewer "
+        f"steps, or raise the limit with max_nodes={n}")
 
 
 def make_cards(order, groups, outputs):
-    """(cards in topological order, {id(tensor): card}, parameters inside folded cards)."""
-    group_of = {id(t): number for number, (_, records) in enumerate(groups) for t in records}
-    users = collections.defaultdict(dict)  # id(leaf) -> {group: user}
-    last_used = {}                         # group -> its youngest record used outside
-    for _, records in groups:
-        for t in records:
-            for _, x in operands(t):
-                if not computed(x):
-                    users[id(x)][group_of[id(t)]] = t
-                elif group_of[id(x)] != group_of[id(t)]:
-                    last_used[group_of[id(x)]] = x
-    for t in outputs:
-        if id(t) in group_of:
-            last_used[group_of[id(t)]] = t
+    """(cards in topological order, {id(tensor): card}); `groups` are the Calls."""
+    group_of = {id(t): number for number, call in enumerate(groups) for t in call.records}
+    users, shown = uses(groups, group_of, outputs)
     ends = {id(t) for t in outputs}
-    cards, home, inside, drawn = [], {}, [], {}
+    cards, home, inside = [], {}, []
+    drawn, at = {}, {}  # cards of groups, and of records by their tick
     for t in order:
         if not computed(t):
-            using = users[id(t)]
-            only = next(iter(using)) if len(using) == 1 else None
-            first = next(iter(using.values()), None)
-            card = leaf_card(t, first, {id(u.module): u.module for u in using.values()})
-            if only is not None and groups[only][0] is not None and id(t) not in ends and (
-                    card.role in ("param", "buffer")):
-                inside.append((t, only))
+            using = users.get(id(t), {})
+            card = leaf_card(t, list(using.values()))
+            folded = [n for n in using if groups[n].key is not None]
+            if len(using) == 1 and folded and card.module is not None and id(t) not in ends:
+                inside.append((t, folded[0]))
                 continue
+        elif group_of[id(t)] in drawn:
+            home[id(t)] = drawn[group_of[id(t)]]
+            continue
+        elif t.order in at:
+            home[id(t)] = at[t.order]
+            twin(at[t.order], t)
+            continue
         else:
             number = group_of[id(t)]
-            shown = last_used.get(number, groups[number][1][-1])
-            if number in drawn:
-                home[id(t)] = drawn[number]
-                continue
-            card = Card(shown, "op", shown.module)
-            if id(shown) in ends:
-                card.role = "loss" if shown.array.size == 1 else "output"
-            if groups[number][0] is not None:
-                card.records = groups[number][1]
-                card.parameters = [p for p, g in inside if g == number]
-            drawn[number] = card
+            card = result_card(groups[number], shown.get(number, groups[number].records[-1]), ends)
+            drawn[number] = at[card.tensor.order] = card
         home[id(t)] = card
         cards.append(card)
-    for p, number in inside:  # met after the call had begun
-        if p not in drawn[number].parameters:
-            drawn[number].parameters.append(p)
-    return cards, home, [p for p, _ in inside]
+    for p, number in inside:
+        drawn[number].parameters.append(p)
+    return cards, home
 
 
-def leaf_card(t, user, modules):
-    """The card of a leaf: its role, told from what it is and who uses it."""
+def uses(groups, group_of, outputs):
+    """({id(leaf): {group: a record of it that uses the leaf}},
+    {group: its youngest record that is used outside})"""
+    users, shown = collections.defaultdict(dict), {}
+    for call in groups:
+        for t in call.records:
+            for _, x in operands(t):
+                if not computed(x):
+                    users[id(x)].setdefault(group_of[id(t)], t)
+                elif group_of[id(x)] != group_of[id(t)]:
+                    number = group_of[id(x)]
+                    shown[number] = max(shown.get(number, x), x, key=lambda t: t.order)
+    for t in outputs:
+        if id(t) in group_of:
+            shown[group_of[id(t)]] = t
+    return users, shown
+
+
+def result_card(call, t, ends):
+    """The card of a Call that shows its tensor t; `ends` are the ids of the outputs."""
+    role = "op" if id(t) not in ends else "loss" if t.array.size == 1 else "output"
+    card = Card(t, role, t.module)
+    if call.key is not None:
+        card.records, card.repeats = call.records, call.repeats
+    return card
+
+
+def twin(card, t):
+    """Notes on the card that t is the same tensor: a change in place whose rule needs the old
+    values keeps a copy for itself, and older records see the original. The copy has the values."""
+    if t.memory is None:
+        card.tensor, t = t, card.tensor
+    card.twins.append(t)
+
+
+def leaf_card(t, users):
+    """The card of a leaf: its role, told from what it is and which records use it. The members of
+    a module (Parameters, and what has a path for a name) stand with it."""
     name = getattr(t, "name", None) or ""
-    kind = type(t).__name__
-    owner = [m for m in modules.values() if m is not None and path_of(m)
-             and name.startswith(path_of(m) + ".")] if "." in name else []
-    if len(modules) == 1 and not owner and None not in modules.values():
-        owner = list(modules.values())
-    if getattr(t, "requires_grad", False) or kind == "Parameter":
-        return Card(t, "param", owner[0] if owner and not is_loss(owner[0]) else None)
+    parameter = type(t).__name__ == "Parameter"
+    modules = list({id(u.module): u.module for u in users if u.module is not None}.values())
+    owner = None
+    if parameter or "." in name:
+        owner = next((m for m in modules if path_of(m) and name.startswith(path_of(m) + ".")),
+                     modules[0] if len(modules) == 1 and not is_loss(modules[0]) else None)
+    if parameter or getattr(t, "requires_grad", False):
+        return Card(t, "param", owner)
     if "." in name:
-        return Card(t, "buffer", owner[0] if owner else None)
-    in_loss = user is not None and (is_loss(user.module) or any(w in user.op.name for w in LOSSES))
-    target = in_loss or name in ("y", "target", "targets", "label", "labels")
+        return Card(t, "buffer", owner)
+    target = name in TARGETS or any(is_loss(u.module) or chooses_classes(u) for u in users)
     return Card(t, "target" if target else "input")
+
+
+def chooses_classes(t):
+    """Is t the step of a cross-entropy that reads off the log-probability of each label?"""
+    source = t.inputs[0]
+    return "cross_entropy" in t.op.name or (
+        t.op.name == "getitem" and source.op is not None and source.op.name == "log_softmax")
 
 
 def mark_overwritten(cards):
@@ -271,16 +352,26 @@ def mark_overwritten(cards):
 
 # --- names ----------------------------------------------------------------------------------------
 
-def give_names(cards, inside):
-    """{id(tensor): name} of all cards and of the parameters inside them. Names are the user's, made
-    unique; tensors without one are numbered, with letters that no name of the user's begins with."""
+# fmt: off
+LETTERS = {
+    "op":     ["v", "h", "u", "z", "node"],
+    "loss":   ["L", "loss", "Loss", "output"],
+    "param":  ["w", "p", "theta", "parameter"],
+    "input":  ["x", "i", "input", "data"],
+    "target": ["y", "t", "target", "goal"],
+}
+# fmt: on
+
+
+def give_names(cards):
+    """{id(tensor): name} of all cards and of the parameters inside them. Names are the user's,
+    made unique; tensors without one are numbered, with letters that clash with no given name."""
     named = [t for c in cards for t in (*c.parameters, c.tensor)]
     given = {t.name for t in named if getattr(t, "name", None)}
     counts = collections.Counter(kind_of(c) for c in cards if not getattr(c.tensor, "name", None))
-    letters = {kind: next(x for x in choices if not clashes(x, given, counts[kind]))
+    letters = {kind: next((x for x in choices if not clashes(x, given, counts[kind])), choices[-1])
                for kind, choices in LETTERS.items()}
-    taken, names, numbers = set(given), {}, collections.Counter()
-    unique = set()
+    unique, names, numbers = set(), {}, collections.Counter()
     for card in cards:
         for t in (*card.parameters, card.tensor):
             name = getattr(t, "name", None)
@@ -290,18 +381,15 @@ def give_names(cards, inside):
                 plain = counts[kind] == 1 and kind != "op"
                 name = letters[kind] if plain else f"{letters[kind]}{numbers[kind]}"
             first, n = name, 1
-            while name in unique or (n > 1 and name in taken):
+            while name in unique or (n > 1 and name in given):
                 n += 1
                 name = f"{first}_{n}"
             unique.add(name)
             names[id(t)] = name
+            if t is card.tensor:
+                names |= {id(other): name for other in card.twins}
         card.name = names[id(card.tensor)]
     return names
-
-
-LETTERS = {"op": ["v", "h", "u", "z", "node"], "loss": ["L", "loss", "Loss", "output"],
-           "param": ["w", "p", "theta", "parameter"], "input": ["x", "i", "input", "data"],
-           "target": ["y", "t", "target", "goal"]}
 
 
 def kind_of(card):
@@ -315,24 +403,39 @@ def clashes(letter, given, n):
 # --- arrows ---------------------------------------------------------------------------------------
 
 def make_arrows(cards, home, names):
-    """Arrows in the order of their targets; the shares of the gradient are noted at their sources."""
+    """Arrows in the order of their targets; shares of the gradient are noted at their sources."""
     arrows = []
     for card in cards:
-        for t in card.records or ([card.tensor] if computed(card.tensor) else []):
-            sources = [(i, x, home[id(x)]) for i, x in operands(t)
-                       if id(x) in home and home[id(x)] is not card]
-            if not sources:
-                continue
-            shares = explained(t, names, card.gradient) if t is card.tensor else {}
-            known = t is card.tensor and card.gradient is not None
-            for i, x, source in sources:
-                tracked = isinstance(x, Recorded) and x.requires_grad
-                share = shares.get(i)
-                if share is not None and not all(id(v) in names for v in share.names.values()):
-                    share = None
-                if card.records and any(a.source is source and a.target is card for a in arrows[-20:]):
-                    continue
-                arrows.append(Arrow(source, card, tracked, share, 0 if t is card.tensor else 1))
-                if tracked:
-                    source.shares.append(share.value if share is not None and known else None)
+        if card.records:
+            arrows += folded_arrows(card, home, names)
+        elif computed(card.tensor):
+            shares = explained(card.tensor, names, card.gradient)
+            for i, x in operands(card.tensor):
+                if id(x) in home:
+                    arrows.append(Arrow(home[id(x)], card, is_tracked(x), shares.get(i)))
+    for arrow in arrows:
+        if arrow.tracked:
+            known = arrow.share is not None and arrow.target.gradient is not None
+            arrow.source.shares.append(arrow.share.value if known else None)
     return arrows
+
+
+def folded_arrows(card, home, names):
+    """The arrows into a folded call: one from each card that it uses."""
+    sources = {}
+    for t in card.records:
+        for _, x in operands(t):
+            if id(x) in home and home[id(x)] is not card:
+                sources.setdefault(id(home[id(x)]), []).append(x)
+    shares = {}
+    if len(card.records) <= EXPLAINED:
+        shares = explained_call(card.records, card.tensor, names, card.gradient)
+    arrows = []
+    for xs in sources.values():
+        share = shares.get(id(xs[0])) if len({id(x) for x in xs}) == 1 else None
+        arrows.append(Arrow(home[id(xs[0])], card, any(map(is_tracked, xs)), share))
+    return arrows
+
+
+def is_tracked(x):
+    return isinstance(x, Recorded) and x.requires_grad

@@ -1,21 +1,21 @@
 """Networks: modules, layers, losses, initial values (torch.nn)."""
 
 from minigrad.nn import functional, init, utils
+from minigrad.nn.containers import MLP, ModuleDict, ModuleList, Sequential
 from minigrad.nn.layers import (
     ELU,
     GELU,
-    MLP,
     BatchNorm1d,
     Dropout,
     Embedding,
     Flatten,
+    Identity,
     LayerNorm,
     LeakyReLU,
     Linear,
+    LogSigmoid,
     LogSoftmax,
-    ModuleList,
     ReLU,
-    Sequential,
     Sigmoid,
     SiLU,
     Softmax,
@@ -30,12 +30,14 @@ from minigrad.nn.losses import (
     L1Loss,
     MSELoss,
     NLLLoss,
+    SmoothL1Loss,
 )
 from minigrad.nn.module import Module, Parameter
 
 __all__ = [
     "BCELoss", "BCEWithLogitsLoss", "BatchNorm1d", "CrossEntropyLoss", "Dropout", "ELU", "Embedding",
-    "Flatten", "GELU", "HuberLoss", "L1Loss", "LayerNorm", "LeakyReLU", "Linear", "LogSoftmax", "MLP",
-    "MSELoss", "Module", "ModuleList", "NLLLoss", "Parameter", "ReLU", "Sequential", "SiLU", "Sigmoid",
-    "Softmax", "Softplus", "Tanh", "functional", "init", "utils",
+    "Flatten", "GELU", "HuberLoss", "Identity", "L1Loss", "LayerNorm", "LeakyReLU", "Linear",
+    "LogSigmoid", "LogSoftmax", "MLP", "MSELoss", "Module", "ModuleDict", "ModuleList", "NLLLoss",
+    "Parameter", "ReLU", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Tanh",
+    "functional", "init", "utils",
 ]

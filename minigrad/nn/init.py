@@ -5,23 +5,37 @@ import math
 import numpy as np
 
 from minigrad import random
-from minigrad.engine import describe, written
+from minigrad.engine import Recorded, describe, written
 
 
 def filled(tensor, values):
+    if not isinstance(tensor, Recorded):
+        raise TypeError(f"nn.init fills a Tensor in place, got {type(tensor).__name__}")
     tensor.array[...] = values
     written(tensor)
     return tensor
 
 
-def uniform_(tensor, a=0.0, b=1.0):
+def drawn(tensor, draw, generator):
+    """tensor filled by draw(generator, shape)."""
+    if isinstance(tensor, Recorded) and tensor.dtype.kind != "f":
+        raise TypeError(f"random initial values are real numbers, but the {describe(tensor)} has dtype "
+                        f"{tensor.dtype}: use .float() or .double()")
+    return filled(tensor, draw(generator or random.generator(), tensor.shape))
+
+
+def uniform_(tensor, a=0.0, b=1.0, generator=None):
     """Uniform on [a, b)."""
-    return filled(tensor, random.generator().uniform(a, b, tensor.shape))
+    if not a <= b:
+        raise RuntimeError(f"uniform_ expects a <= b, got a={a}, b={b}")
+    return drawn(tensor, lambda rng, shape: rng.uniform(a, b, shape), generator)
 
 
-def normal_(tensor, mean=0.0, std=1.0):
+def normal_(tensor, mean=0.0, std=1.0, generator=None):
     """Normal with the given mean and standard deviation."""
-    return filled(tensor, random.generator().normal(mean, std, tensor.shape))
+    if not std >= 0:
+        raise RuntimeError(f"normal_ expects std >= 0.0, but found std {std}")
+    return drawn(tensor, lambda rng, shape: rng.normal(mean, std, shape), generator)
 
 
 def constant_(tensor, val):
@@ -66,15 +80,15 @@ def calculate_gain(nonlinearity, param=None):
     return gains[nonlinearity]
 
 
-def xavier_uniform_(tensor, gain=1.0):
+def xavier_uniform_(tensor, gain=1.0, generator=None):
     """Uniform with variance gain**2 * 2 / (fan_in + fan_out). (Glorot and Bengio, 2010, equation 16)"""
     bound = gain * math.sqrt(6 / sum(fans(tensor)))
-    return uniform_(tensor, -bound, bound)
+    return uniform_(tensor, -bound, bound, generator)
 
 
-def xavier_normal_(tensor, gain=1.0):
+def xavier_normal_(tensor, gain=1.0, generator=None):
     """Normal with variance gain**2 * 2 / (fan_in + fan_out). (Glorot and Bengio, 2010)"""
-    return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(fans(tensor))))
+    return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(fans(tensor))), generator)
 
 
 def kaiming_deviation(tensor, a, mode, nonlinearity):
@@ -84,12 +98,12 @@ def kaiming_deviation(tensor, a, mode, nonlinearity):
     return calculate_gain(nonlinearity, a) / math.sqrt(fan)
 
 
-def kaiming_uniform_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu"):
+def kaiming_uniform_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", generator=None):
     """Uniform with variance gain**2 / fan. (He et al., 2015, equation 10)"""
     bound = math.sqrt(3) * kaiming_deviation(tensor, a, mode, nonlinearity)
-    return uniform_(tensor, -bound, bound)
+    return uniform_(tensor, -bound, bound, generator)
 
 
-def kaiming_normal_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu"):
+def kaiming_normal_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", generator=None):
     """Normal with variance gain**2 / fan. (He et al., 2015, equation 10)"""
-    return normal_(tensor, 0.0, kaiming_deviation(tensor, a, mode, nonlinearity))
+    return normal_(tensor, 0.0, kaiming_deviation(tensor, a, mode, nonlinearity), generator)

@@ -1,6 +1,8 @@
-"""Losses as modules: the functions of functional.py with their options kept (torch.nn)."""
+"""Losses as modules: the functions of functional.py with their options kept (torch.nn).
 
-from minigrad.engine import Recorded
+The one trick: a loss names its options once, in its constructor; forward passes them on.
+"""
+
 from minigrad.nn import functional as F
 from minigrad.nn.module import Module
 
@@ -20,7 +22,8 @@ class Loss(Module):
                              "or 'sum'")
         self.options = tuple(options)
         for name, value in options.items():
-            if isinstance(value, Recorded):
+            if name in ("weight", "pos_weight"):
+                value = None if value is None else F.operand(value, name)
                 self.register_buffer(name, value)
             else:
                 setattr(self, name, value)
@@ -48,6 +51,15 @@ class HuberLoss(Loss):
 
     def __init__(self, reduction="mean", delta=1.0):
         self._set(reduction=reduction, delta=delta)
+
+
+class SmoothL1Loss(Loss):
+    """HuberLoss / beta. (Girshick, 2015)"""
+
+    function = staticmethod(F.smooth_l1_loss)
+
+    def __init__(self, reduction="mean", beta=1.0):
+        self._set(reduction=reduction, beta=beta)
 
 
 class CrossEntropyLoss(Loss):

@@ -5,7 +5,7 @@ path ("net.0.weight"), and while a module's forward runs the engine notes it in 
 how pictures know which operation belongs to which layer.
 """
 
-import collections
+import collections.abc
 
 import numpy as np
 
@@ -13,11 +13,12 @@ from minigrad.creation import tensor
 from minigrad.engine import Recorded, mode, written
 from minigrad.tensor import Tensor
 
-IncompatibleKeys = collections.namedtuple("IncompatibleKeys", "missing_keys unexpected_keys")
-
 
 class Parameter(Tensor):
-    """A tensor that a Module trains: requires_grad from the start, found by Module.parameters()."""
+    """A tensor that a Module trains: requires_grad from the start, found by Module.parameters().
+
+    data is copied (PyTorch's Parameter looks at the memory of the tensor it is given).
+    """
 
     __slots__ = ()
 
@@ -33,14 +34,26 @@ class Parameter(Tensor):
         return "Parameter containing:\n" + super().__repr__()
 
 
+class IncompatibleKeys(collections.namedtuple("IncompatibleKeys", "missing_keys unexpected_keys")):
+    """What load_state_dict found on one side only."""
+
+    __slots__ = ()
+
+    def __repr__(self):
+        return super().__repr__() if any(self) else "<All keys matched successfully>"
+
+
 class Module:
-    """Base of layers, losses and networks: assign parameters and submodules, define forward."""
+    """Base of layers, losses and networks: assign parameters and submodules, define forward.
+
+    A subclass may leave out super().__init__(): there is nothing to forget.
+    """
 
     training = True
 
     def __new__(cls, *args, **kwargs):
         self = object.__new__(cls)
-        self.__dict__.update(_parameters={}, _buffers={}, _modules={}, _path="")
+        self.__dict__.update(_parameters={}, _buffers={}, _modules={}, _transient=set(), _path="")
         return self
 
     def __call__(self, *inputs, **options):
@@ -52,68 +65,96 @@ class Module:
 
     def forward(self, *inputs):
         """What the module computes. Subclasses define it."""
-        raise TypeError(f"{type(self).__name__} does not define forward(): add "
-                        "`def forward(self, x): ...` to the class")
+        raise NotImplementedError(f"{type(self).__name__} does not define forward(): add "
+                                  "`def forward(self, x): ...` to the class")
 
     # --- registration -----------------------------------------------------------------------------
 
     def __setattr__(self, name, value):
-        homes = {Parameter: self._parameters, Module: self._modules}
-        home = next((h for kind, h in homes.items() if isinstance(value, kind)), None)
-        if home is None and isinstance(value, Recorded) and name in self._buffers:
-            home = self._buffers
-        if home is None and name in self._parameters and value is not None:
-            raise TypeError(f"cannot assign {type(value).__name__} as parameter '{name}': wrap it in "
-                            "nn.Parameter, or assign to its .data")
-        if home is None and value is None:  # a known name keeps its place, empty
-            home = next((h for h in (*homes.values(), self._buffers) if name in h), None)
-        for other in (*homes.values(), self._buffers):
-            if other is not home:
-                other.pop(name, None)
+        home = self._home(name, value)
+        self._forget(name, home)
         if home is not None:
             home[name] = value
         object.__setattr__(self, name, value)
         if isinstance(value, (Parameter, Module)):
-            self._name_paths(name)
+            self._name_paths(home, value)
 
     def __delattr__(self, name):
-        for home in (self._parameters, self._modules, self._buffers):
-            home.pop(name, None)
+        self._forget(name)
         object.__delattr__(self, name)
 
-    def _name_paths(self, name):
-        """Gives the member `name`, and all below it, the path it has from this module."""
-        path = f"{self._path}.{name}" if self._path else name
-        member = self.__dict__[name]
+    def _home(self, name, value):
+        """The registry in which `value` belongs as self.name; None for a plain attribute."""
+        if isinstance(value, Parameter):
+            return self._parameters
+        if isinstance(value, Module) and name not in self._parameters:
+            return self._modules
+        for home, kind, what, cure in (
+                (self._parameters, Parameter, "parameter", "wrap it in nn.Parameter, or assign to .data"),
+                (self._modules, Module, "child module", "a Module or None is expected"),
+                (self._buffers, Recorded, "buffer", "a Tensor or None is expected")):
+            if name in home:
+                if value is None or isinstance(value, kind):
+                    return home  # a known name keeps its place, also when it is emptied
+                raise TypeError(f"cannot assign {type(value).__name__} as {what} '{name}': {cure}")
+        return None
+
+    def _forget(self, name, home=None):
+        """Drops `name` from every registry but `home`."""
+        for other in (self._parameters, self._modules, self._buffers):
+            if other is not home:
+                other.pop(name, None)
+        if home is not self._buffers:
+            self._transient.discard(name)
+
+    def _name_paths(self, home, member):
+        """Gives `member`, just assigned, and all below it the paths they have from this module."""
+        first = next(name for name, other in home.items() if other is member)
+        path = f"{self._path}.{first}" if self._path else first
         if isinstance(member, Parameter):
             member.name = path
             return
-        member.__dict__["_path"] = path
-        for below in (*member._parameters, *member._modules):
-            if member.__dict__[below] is not None:
-                member._name_paths(below)
+        for below, module in member.named_modules(path):
+            module.__dict__["_path"] = below
+        for below, parameter in member.named_parameters(path):
+            parameter.name = below
+
+    def _check_name(self, name, home, what):
+        if not isinstance(name, str):
+            raise TypeError(f"{what} name must be a string, got {type(name).__name__} {name!r}")
+        if not name or "." in name:
+            raise KeyError(f"{what} name {name!r} must not be empty or contain '.'")
+        if hasattr(self, name) and name not in home:
+            raise KeyError(f"attribute '{name}' already exists: choose another {what} name")
 
     def register_buffer(self, name, tensor, persistent=True):
-        """A tensor that belongs to the state but is not trained (running statistics)."""
-        object.__setattr__(self, name, tensor)
+        """A Tensor (or None) that belongs to the state but is not trained, like running statistics.
+
+        persistent=False keeps it out of state_dict.
+        """
+        self._check_name(name, self._buffers, "buffer")
+        if tensor is not None and not isinstance(tensor, Recorded):
+            raise TypeError(f"cannot assign {type(tensor).__name__} as buffer '{name}': a Tensor or None "
+                            "is expected")
         self._buffers[name] = tensor
-        if not persistent:
-            self.__dict__.setdefault("_transient", set()).add(name)
+        object.__setattr__(self, name, tensor)
+        (self._transient.discard if persistent else self._transient.add)(name)
 
     def register_parameter(self, name, param):
-        """self.name = param, a Parameter or None."""
+        """self.name = param, a Parameter or None (a parameter this module does without)."""
+        self._check_name(name, self._parameters, "parameter")
         if param is not None and not isinstance(param, Parameter):
-            raise TypeError(f"cannot assign {type(param).__name__} as parameter '{name}': "
-                            "nn.Parameter or None expected")
+            raise TypeError(f"cannot assign {type(param).__name__} as parameter '{name}': an nn.Parameter "
+                            "or None is expected")
         self._parameters[name] = param
         setattr(self, name, param)
 
     def add_module(self, name, module):
-        """self.name = module, for names that are not identifiers ("0")."""
+        """self.name = module, also for names that are not identifiers ("0")."""
+        self._check_name(name, self._modules, "module")
         if not isinstance(module, Module) and module is not None:
-            raise TypeError(f"{type(module).__name__} {module!r} is not a Module")
-        if not name or "." in name:
-            raise KeyError(f"module name {name!r} must not be empty or contain '.'")
+            raise TypeError(f"{name!r}: {type(module).__name__} {module!r} is not a Module; activations are "
+                            "classes to be called, such as nn.ReLU()")
         self._modules[name] = module
         setattr(self, name, module)
 
@@ -163,8 +204,12 @@ class Module:
         return (m for _, m in self.named_modules())
 
     def named_children(self):
-        """(name, module) of the direct submodules."""
-        return ((name, m) for name, m in self._modules.items() if m is not None)
+        """(name, module) of the direct submodules, each once."""
+        seen = set()
+        for name, module in self._modules.items():
+            if module is not None and module not in seen:
+                seen.add(module)
+                yield name, module
 
     def children(self):
         """The direct submodules."""
@@ -172,17 +217,22 @@ class Module:
 
     def get_submodule(self, target):
         """The module at a path such as "net.0"; "" is this module."""
-        found = dict(self.named_modules(remove_duplicate=False)).get(target)
-        if found is None:
-            raise AttributeError(f"{type(self).__name__} has no submodule {target!r}")
-        return found
+        return self._at(target, "submodule", self.named_modules(remove_duplicate=False))
 
     def get_parameter(self, target):
         """The parameter at a path such as "net.0.weight"."""
-        found = dict(self.named_parameters(remove_duplicate=False)).get(target)
-        if found is None:
-            raise AttributeError(f"{type(self).__name__} has no parameter {target!r}")
-        return found
+        return self._at(target, "parameter", self.named_parameters(remove_duplicate=False))
+
+    def get_buffer(self, target):
+        """The buffer at a path such as "net.1.running_mean"."""
+        return self._at(target, "buffer", self.named_buffers(remove_duplicate=False))
+
+    def _at(self, target, what, members):
+        members = dict(members)
+        if target not in members:
+            raise AttributeError(f"{type(self).__name__} has no {what} {target!r}; it has "
+                                 f"{', '.join(name for name in members if name) or 'none'}")
+        return members[target]
 
     def apply(self, fn):
         """fn(module) for every module below and then this one; returns self."""
@@ -220,15 +270,17 @@ class Module:
 
     def to(self, *args, dtype=None, device=None):
         """Casts floating-point parameters and buffers in place; the only device is "cpu"."""
-        probe = tensor(0.0).to(*args, dtype=dtype, device=device)
-        if dtype is None and not any(isinstance(a, (np.dtype, type)) for a in args):
+        asked = {tensor(x).to(*args, dtype=dtype, device=device).dtype for x in (False, 0)}
+        if len(asked) > 1:  # both kept their own: no dtype among the arguments
             return self
-        if probe.dtype.kind != "f":
-            raise TypeError(f"nn.Module.to only accepts floating point dtypes, got {probe.dtype}")
+        dtype = asked.pop()
+        if dtype.kind != "f":
+            raise TypeError(f"nn.Module.to only accepts floating point dtypes, got {dtype}")
         for t in (*self.parameters(), *self.buffers()):
-            if t.dtype.kind == "f" and t.dtype != probe.dtype:
-                t.array, t._grad = t.array.astype(probe.dtype), None
-                written(t)
+            if t.dtype.kind == "f" and t.dtype != dtype:
+                grad, t.grad = t.grad, None
+                t.data = t.detach().to(dtype)
+                t.grad = grad if grad is None else grad.detach().to(dtype)
         return self
 
     def float(self):
@@ -239,6 +291,10 @@ class Module:
         """All floating-point parameters and buffers as float64."""
         return self.to(np.dtype("float64"))
 
+    def half(self):
+        """All floating-point parameters and buffers as float16."""
+        return self.to(np.dtype("float16"))
+
     def cpu(self):
         """Itself: there is only the CPU."""
         return self
@@ -247,9 +303,8 @@ class Module:
 
     def _named_state(self):
         for path, module in self.named_modules(remove_duplicate=False):
-            transient = module.__dict__.get("_transient", ())
             for name, member in (*module._parameters.items(), *module._buffers.items()):
-                if member is not None and name not in transient:
+                if member is not None and name not in module._transient:
                     yield (f"{path}.{name}" if path else name), member
 
     def state_dict(self):
@@ -262,25 +317,21 @@ class Module:
         Raises RuntimeError, with everything that does not fit, before changing anything; with
         strict=False missing and unknown names are returned instead. Shapes must always agree.
         """
-        own = dict(self._named_state())
+        if not isinstance(state_dict, collections.abc.Mapping):
+            raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict).__name__}")
+        own, values, problems = dict(self._named_state()), {}, []
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]
-        problems = []
         if strict and missing:
             problems.append("missing: " + ", ".join(missing))
         if strict and unexpected:
             problems.append("unknown: " + ", ".join(map(str, unexpected)))
-        values = {}
         for name, t in own.items():
             if name in state_dict:
-                value = state_dict[name]
-                value = value.array if isinstance(value, Recorded) else np.asarray(value)
-                if value.shape != t.shape:
-                    problems.append(f"size mismatch for {name}: {value.shape} in the state dict, "
-                                    f"{t.shape} in the model")
-                elif value.dtype.kind not in "fiub":
-                    problems.append(f"{name} is not numeric: dtype {value.dtype}")
+                value, problem = fitting(state_dict[name], t)
                 values[name] = value
+                if problem:
+                    problems.append(f"{name}: {problem}")
         if problems:
             raise RuntimeError(f"load_state_dict for {type(self).__name__}: " + "; ".join(problems)
                                + ". The model is unchanged")
@@ -296,8 +347,32 @@ class Module:
         return ""
 
     def __repr__(self):
-        lines = [f"({name}): " + repr(m).replace("\n", "\n  ") for name, m in self._modules.items()]
-        extra, name = self.extra_repr(), type(self).__name__
-        if not lines:
-            return f"{name}({extra})"
-        return f"{name}({extra}\n  " + "\n  ".join(lines) + "\n)"
+        extra = self.extra_repr()
+        members = [f"({name}): {indented(m)}" for name, m in self._modules.items()]
+        return framed(type(self).__name__, extra, members)
+
+
+def fitting(value, t):
+    """(value as an array, None), or (None, what keeps it from being copied into the tensor t)."""
+    try:
+        array = value.array if isinstance(value, Recorded) else np.asarray(value)
+    except ValueError as error:
+        return None, f"not an array: {error}"
+    if array.dtype.kind not in "fiub":
+        return None, f"not numeric: dtype {array.dtype}"
+    if array.shape != t.shape:
+        return None, f"size mismatch, {array.shape} in the state dict, {t.shape} in the model"
+    return array, None
+
+
+def indented(module):
+    """repr of a module, its further lines two columns to the right."""
+    return repr(module).replace("\n", "\n  ")
+
+
+def framed(name, extra, members):
+    """Name(extra), or with members one line for each."""
+    if not members and "\n" not in extra:
+        return f"{name}({extra})"
+    lines = [*extra.split("\n"), *members] if extra else members
+    return f"{name}(\n  " + "\n  ".join(lines) + "\n)"

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from minigrad.engine import Recorded, wrap
+from minigrad.engine import Recorded, wrap, written
 
 
 def gradients(parameters):
-    """The parameters that have a gradient, and the gradient arrays."""
+    """The gradients (Tensors) of the parameters that have one."""
     parameters = [parameters] if isinstance(parameters, Recorded) else list(parameters)
-    return [p.grad.array for p in parameters if p.grad is not None]
+    return [p.grad for p in parameters if p.grad is not None]
 
 
 def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=False):
@@ -20,7 +20,7 @@ def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=Fals
     grads = gradients(parameters)
     p = float(norm_type)
     with np.errstate(all="ignore"):
-        norms = np.array([np.linalg.norm(g.reshape(-1), p) for g in grads if g.size] or [0.0])
+        norms = np.array([np.linalg.norm(g.array.reshape(-1), p) for g in grads if g.array.size] or [0.0])
         total = np.linalg.norm(norms, p)
         if error_if_nonfinite and not np.isfinite(total):
             raise RuntimeError(f"The total norm of order {norm_type} for gradients is non-finite ({total}), "
@@ -28,11 +28,13 @@ def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=Fals
         scale = max_norm / (total + 1e-6)
         if not scale >= 1:
             for g in grads:
-                g *= g.dtype.type(scale)
+                g.array *= g.dtype.type(scale)
+                written(g)
     return wrap(np.asarray(total, grads[0].dtype if grads else None))
 
 
 def clip_grad_value_(parameters, clip_value):
     """Limits every element of the gradients to [-clip_value, clip_value]."""
     for g in gradients(parameters):
-        np.clip(g, -clip_value, clip_value, out=g)
+        np.clip(g.array, -clip_value, clip_value, out=g.array)
+        written(g)

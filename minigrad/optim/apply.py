@@ -17,7 +17,7 @@ import numpy as np
 from minigrad.engine import describe, written
 from minigrad.optim.rules import anatomy, update
 
-SMALL = 4096   # parameters below this many numbers are joined
+SMALL = 16384  # parameters below this many numbers are joined
 BLOCK = 24576  # numbers per block: the dozen arrays of one update fit a cache of 1 MB
 
 

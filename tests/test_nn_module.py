@@ -1,0 +1,557 @@
+"""Module: registration, walking, names, modes, state, containers, repr, and the mistakes they refuse."""
+
+import collections
+import copy
+import gc
+
+import numpy as np
+import pytest
+
+import minigrad
+from minigrad import nn
+
+
+class Net(nn.Module):
+    """Two layers, a list, a buffer: enough to have everything to walk over."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(2, 3)
+        self.rest = nn.ModuleList([nn.Linear(3, 3), nn.BatchNorm1d(3)])
+        self.gain = nn.Parameter([1.0, 2.0, 3.0])
+        self.register_buffer("seen", minigrad.zeros(1))
+
+    def forward(self, x):
+        x = self.first(x).relu()
+        for module in self.rest:
+            x = module(x)
+        return x * self.gain
+
+
+def names(pairs):
+    return [name for name, _ in pairs]
+
+
+# --- registration ---------------------------------------------------------------------------------
+
+def test_members_are_found_in_order():
+    net = Net()
+    assert names(net.named_parameters()) == [
+        "gain", "first.weight", "first.bias", "rest.0.weight", "rest.0.bias", "rest.1.weight",
+        "rest.1.bias"]
+    assert names(net.named_buffers()) == [
+        "seen", "rest.1.running_mean", "rest.1.running_var", "rest.1.num_batches_tracked"]
+    assert names(net.named_modules()) == ["", "first", "rest", "rest.0", "rest.1"]
+    assert names(net.named_modules(prefix="net")) == ["net", "net.first", "net.rest", "net.rest.0",
+                                                      "net.rest.1"]
+    assert names(net.named_children()) == ["first", "rest"]
+    assert names(net.named_parameters(recurse=False)) == ["gain"]
+    assert list(net.children()) == [net.first, net.rest]
+    assert list(net.modules())[0] is net
+    assert all(p.requires_grad and p.is_leaf for p in net.parameters())
+
+
+def test_members_by_path():
+    net = Net()
+    assert net.get_submodule("rest.1") is net.rest[1]
+    assert net.get_submodule("") is net
+    assert net.get_parameter("rest.0.bias") is net.rest[0].bias
+    assert net.get_buffer("rest.1.running_var") is net.rest[1].running_var
+    for method in (net.get_submodule, net.get_parameter, net.get_buffer):
+        with pytest.raises(AttributeError, match="nowhere"):
+            method("nowhere")
+
+
+def test_shared_members_are_walked_once_but_saved_under_both_names():
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    net[1].weight = net[0].weight
+    net.append(net[0])
+    assert names(net.named_parameters()) == ["0.weight", "0.bias", "1.bias"]
+    assert names(net.named_parameters(remove_duplicate=False))[-1] == "2.bias"
+    assert names(net.named_modules()) == ["", "0", "1"]
+    assert list(net.state_dict()) == ["0.weight", "0.bias", "1.weight", "1.bias", "2.weight", "2.bias"]
+    assert names(net.named_children()) == ["0", "1"]
+
+
+def test_reassigning_and_deleting():
+    net = Net()
+    net.first = nn.Linear(2, 1, bias=False)
+    assert names(net.named_parameters())[1:2] == ["first.weight"]
+    net.gain = None
+    assert net.gain is None and "gain" not in net.state_dict()
+    net.gain = nn.Parameter([1.0])
+    assert names(net.named_parameters())[0] == "gain"  # the name kept its place
+    del net.first
+    del net.gain
+    del net.seen
+    assert names(net.named_children()) == ["rest"]
+    assert not hasattr(net, "gain") and "seen" not in net.state_dict()
+    with pytest.raises(AttributeError):
+        del net.first
+    net.rest = None
+    assert names(net.named_parameters()) == []
+
+
+def test_a_parameter_takes_the_place_of_a_buffer_or_a_plain_attribute():
+    net = nn.Module()
+    net.a = 3
+    net.register_buffer("b", minigrad.zeros(2), persistent=False)
+    net.a, net.b = nn.Parameter([1.0]), nn.Parameter([2.0])
+    assert names(net.named_parameters()) == ["a", "b"] and not list(net.buffers())
+    assert list(net.state_dict()) == ["a", "b"]
+
+
+def test_buffers():
+    net = nn.Module()
+    net.register_buffer("kept", minigrad.tensor([1.0]))
+    net.register_buffer("forgotten", minigrad.tensor([2.0]), persistent=False)
+    net.register_buffer("none", None)
+    assert list(net.state_dict()) == ["kept"]
+    assert names(net.named_buffers()) == ["kept", "forgotten"]
+    net.kept = net.kept + 1
+    net.none = minigrad.tensor([5.0])
+    assert net.state_dict()["kept"].item() == 2 and net.state_dict()["none"].item() == 5
+    net.register_buffer("forgotten", minigrad.tensor([3.0]))
+    assert "forgotten" in net.state_dict()
+    net.kept = None
+    assert "kept" not in net.state_dict()
+
+
+def test_plain_tensors_are_not_members():
+    net = nn.Module()
+    net.constant = minigrad.tensor([1.0], requires_grad=True)
+    assert not list(net.parameters()) and not net.state_dict()
+
+
+def test_super_init_may_be_forgotten():
+    class Forgetful(nn.Module):
+        def __init__(self):
+            self.layer = nn.Linear(2, 1)
+
+        def forward(self, x):
+            return self.layer(x)
+
+    assert names(Forgetful().named_parameters()) == ["layer.weight", "layer.bias"]
+    assert Forgetful()(minigrad.ones(3, 2)).shape == (3, 1)
+
+
+
+BAD_MEMBERS = [
+    (lambda m: setattr(m, "gain", 3), TypeError, "'gain'.*nn.Parameter"),
+    (lambda m: setattr(m, "gain", minigrad.zeros(3)), TypeError, "cannot assign Tensor.*'gain'"),
+    (lambda m: setattr(m, "gain", nn.ReLU()), TypeError, "cannot assign ReLU as parameter 'gain'"),
+    (lambda m: setattr(m, "first", 3), TypeError, "cannot assign int as child module 'first'"),
+    (lambda m: setattr(m, "seen", [1]), TypeError, "cannot assign list as buffer 'seen'"),
+    (lambda m: m.register_buffer("first", minigrad.zeros(1)), KeyError, "'first' already exists"),
+    (lambda m: m.register_buffer("a.b", minigrad.zeros(1)), KeyError, "a.b"),
+    (lambda m: m.register_buffer("", minigrad.zeros(1)), KeyError, "empty"),
+    (lambda m: m.register_buffer("new", 3), TypeError, "int as buffer 'new'"),
+    (lambda m: m.register_parameter("new", minigrad.zeros(1)), TypeError, "Tensor as parameter 'new'"),
+    (lambda m: m.register_parameter("forward", nn.Parameter([1.0])), KeyError, "'forward' already"),
+    (lambda m: m.add_module("a.b", nn.ReLU()), KeyError, "a.b"),
+    (lambda m: m.add_module("seen", nn.ReLU()), KeyError, "'seen' already exists"),
+    (lambda m: m.add_module("new", nn.ReLU), TypeError, "nn.ReLU\\(\\)"),
+    (lambda m: m.add_module(3, nn.ReLU()), TypeError, "must be a string"),
+    (lambda m: nn.Sequential(nn.ReLU(), 3), TypeError, "'1': int 3 is not a Module"),
+    (lambda m: nn.Sequential([nn.ReLU()]), TypeError, "not a Module"),
+    (lambda m: nn.ModuleList([nn.ReLU]), TypeError, "not a Module"),
+    (lambda m: m.rest.insert(0, 3), TypeError, "not a Module"),
+    (lambda m: m.rest.insert(9, nn.ReLU()), IndexError, "index 9.*2 modules"),
+    (lambda m: m.rest[2], IndexError, "index 2.*ModuleList has 2 modules"),
+    (lambda m: m.rest[-3], IndexError, "index -3"),
+    (lambda m: m.rest.__setitem__(0, 3), TypeError, "not a Module"),
+    (lambda m: m.rest.__delitem__(5), IndexError, "index 5"),
+    (lambda m: nn.Parameter([1, 2]), RuntimeError, "floating point.*int64"),
+    (lambda m: nn.Parameter("text"), TypeError, "data"),
+    (lambda m: m.to(minigrad.int64), TypeError, "floating point.*int64"),
+    (lambda m: m.to("bool"), TypeError, "floating point.*bool"),
+    (lambda m: m.to("cuda"), RuntimeError, "cuda"),
+    (lambda m: nn.Module()(1), NotImplementedError, "does not define forward"),
+    (lambda m: nn.ModuleList([nn.ReLU()])(1), NotImplementedError, "ModuleList does not define forward"),
+]
+
+
+@pytest.mark.parametrize("mistake, kind, message", BAD_MEMBERS)
+def test_refused(mistake, kind, message):
+    net = Net()
+    before = list(net.state_dict()), repr(net)
+    with pytest.raises(kind, match=message):
+        mistake(net)
+    assert (list(net.state_dict()), repr(net)) == before
+
+
+# --- names by path --------------------------------------------------------------------------------
+
+def test_parameters_are_named_by_their_path():
+    net = Net()
+    root = nn.Module()
+    root.net = net
+    assert all(p.name == name for name, p in root.named_parameters())
+    assert all(m._path == path for path, m in root.named_modules())
+    net.rest.append(nn.Sequential(nn.Linear(3, 3)))
+    net.rest.insert(0, nn.Linear(3, 3))
+    net.rest[1] = nn.LayerNorm(3)
+    del net.rest[2]
+    net.rest[-1].append(nn.Linear(1, 1))
+    assert net.rest[2][1].weight.name == "net.rest.2.1.weight"
+    assert all(p.name == name for name, p in root.named_parameters())
+    assert all(m._path == path for path, m in root.named_modules())
+
+
+def test_a_slice_leaves_the_names_alone():
+    root = nn.Module()
+    root.layers = nn.Sequential(*[nn.Linear(2, 2) for _ in range(4)])
+    for part in (root.layers[1:3], root.layers[:2] + root.layers[2:]):
+        assert all(isinstance(m, nn.Linear) for m in part)
+    assert all(p.name == name for name, p in root.named_parameters())
+
+
+def test_operations_know_their_module():
+    net = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Sequential(nn.Linear(3, 1)))
+    y = net(minigrad.ones(4, 2))
+    assert y.module is net[2][0] and y.module._path == "2.0"
+    assert y.inputs[0].module is net[1]
+    assert (y * 2).module is None
+
+
+def test_the_running_module_is_forgotten_after_an_error():
+    with pytest.raises(RuntimeError):
+        nn.Linear(2, 3)(minigrad.ones(4, 5))
+    assert (minigrad.ones(1, requires_grad=True) * 2).module is None
+
+
+# --- modes and gradients --------------------------------------------------------------------------
+
+def test_train_and_eval_reach_all_modules():
+    net = Net()
+    assert net.training and net.eval() is net
+    assert not any(m.training for m in net.modules())
+    assert net.rest.train() is net.rest
+    assert net.rest[1].training and not net.first.training
+
+
+def test_freezing():
+    net = Net()
+    assert net.requires_grad_(False) is net
+    assert not any(p.requires_grad for p in net.parameters())
+    assert not net(minigrad.ones(4, 2)).requires_grad
+    net.rest.requires_grad_()
+    net(minigrad.rand(4, 2)).sum().backward()
+    assert net.first.weight.grad is None and net.rest[0].weight.grad is not None
+
+
+@pytest.mark.parametrize("set_to_none", [True, False])
+def test_zero_grad(set_to_none):
+    net = Net()
+    net(minigrad.rand(4, 2)).square().sum().backward()
+    net.zero_grad(set_to_none)
+    for p in net.parameters():
+        assert p.grad is None if set_to_none else not p.grad.numpy().any()
+
+
+def test_apply_visits_children_first():
+    visited = []
+    net = Net()
+    assert net.apply(lambda m: visited.append(type(m).__name__)) is net
+    assert visited == ["Linear", "Linear", "BatchNorm1d", "ModuleList", "Net"]
+
+    def zeros(module):
+        if isinstance(module, nn.Linear):
+            module.weight.data.fill_(0.0)
+    net.apply(zeros)
+    assert not net.first.weight.numpy().any()
+
+
+# --- dtype ----------------------------------------------------------------------------------------
+
+def test_casting_in_place():
+    net = Net()
+    weight = net.first.weight
+    net(minigrad.rand(4, 2)).sum().backward()
+    gradient = weight.grad.numpy().copy()
+    assert net.float() is net and net.first.weight is weight
+    assert weight.dtype == weight.grad.dtype == minigrad.float32
+    np.testing.assert_allclose(weight.grad.numpy(), gradient, rtol=1e-6)
+    assert net.rest[1].running_mean.dtype == minigrad.float32
+    assert net.rest[1].num_batches_tracked.dtype == minigrad.int64
+    y = net(minigrad.rand(4, 2, dtype=minigrad.float32))
+    assert y.dtype == minigrad.float32
+    y.sum().backward()
+    assert net.double().first.weight.dtype == minigrad.float64
+    assert net.to("float32").gain.dtype == net.to(dtype=minigrad.float32).gain.dtype == minigrad.float32
+    assert net.half().gain.dtype == minigrad.float16
+    assert net.to(minigrad.zeros(1)).gain.dtype == minigrad.float64
+    assert net.to("cpu") is net.to(device="cpu") is net.cpu() is net
+    assert net.gain.dtype == minigrad.float64
+
+
+def test_casting_between_forward_and_backward_is_noticed():
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    loss = net(minigrad.ones(1, 2)).sum()
+    net.float()
+    with pytest.raises(RuntimeError, match="weight"):
+        loss.backward()
+
+
+# --- state ----------------------------------------------------------------------------------------
+
+def test_a_state_is_a_copy():
+    net = Net()
+    state = net.state_dict()
+    net.gain.data.fill_(0)
+    assert state["gain"].tolist() == [1, 2, 3]
+    assert not any(t.requires_grad for t in state.values())
+    assert repr(net.load_state_dict(state)) == "<All keys matched successfully>"
+    assert net.gain.tolist() == [1, 2, 3]
+    state["gain"].fill_(9)
+    assert net.gain.tolist() == [1, 2, 3]
+
+
+def test_a_state_may_hold_arrays_and_lists():
+    net = nn.Linear(2, 1)
+    net.load_state_dict({"weight": np.array([[1, 2]]), "bias": [3.5]})
+    assert net(minigrad.tensor([1.0, 1.0])).tolist() == [6.5]
+
+
+BAD_STATES = [
+    ({"gain": None}, {}, ["missing: gain"]),
+    ({}, {"other": np.zeros(1)}, ["unknown: other"]),
+    ({}, {"rest.1.num_batches_tracked": np.zeros(2)}, ["rest.1.num_batches_tracked", r"\(2,\)", r"\(\)"]),
+    ({"gain": None, "seen": None}, {"extra": np.zeros(1), "first.bias": np.zeros(4)},
+     ["missing: gain, seen", "unknown: extra", "first.bias", r"\(4,\)", r"\(3,\)"]),
+    ({}, {"rest.1.running_var": ["a", "b", "c"]}, ["rest.1.running_var", "not numeric"]),
+    ({}, {"rest.1.running_var": [[1], [1, 2]]}, ["rest.1.running_var", "not an array"]),
+    ({}, {"rest.1.running_var": np.zeros(3, complex)}, ["rest.1.running_var", "complex"]),
+]
+
+
+@pytest.mark.parametrize("removed, added, messages", BAD_STATES)
+def test_states_that_do_not_fit_change_nothing(removed, added, messages):
+    net = Net()
+    before = {name: t.numpy().copy() for name, t in net.state_dict().items()}
+    state = {name: t + 1 for name, t in net.state_dict().items() if name not in removed} | added
+    with pytest.raises(RuntimeError, match="Net.*unchanged") as caught:
+        net.load_state_dict(state)
+    for message in messages:
+        assert caught.match(message)
+    for name, t in net.state_dict().items():
+        np.testing.assert_array_equal(t.numpy(), before[name])
+
+
+def test_loading_loosely():
+    net = Net()
+    state = {"gain": minigrad.tensor([4.0, 5.0, 6.0]), "unknown": minigrad.zeros(1)}
+    result = net.load_state_dict(state, strict=False)
+    assert net.gain.tolist() == [4, 5, 6]
+    assert result.unexpected_keys == ["unknown"] and len(result.missing_keys) == 10
+    assert "missing_keys" in repr(result)
+    with pytest.raises(RuntimeError, match="gain.*size mismatch"):
+        net.load_state_dict({"gain": minigrad.zeros(2)}, strict=False)
+    with pytest.raises(TypeError, match="dict-like, got int"):
+        net.load_state_dict(3)
+
+
+def test_loading_between_forward_and_backward_is_noticed():
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    loss = net(minigrad.ones(1, 2)).sum()
+    net.load_state_dict(net.state_dict())
+    with pytest.raises(RuntimeError, match="'1.weight'.*changed in place"):
+        loss.backward()
+
+
+def test_deep_copies_share_nothing():
+    net = Net()
+    net.alias = net.first
+    net.rest[0].weight = net.gain_matrix = nn.Parameter(np.eye(3))
+    twin = copy.deepcopy(net)
+    assert names(twin.named_parameters()) == names(net.named_parameters())
+    assert twin.alias is twin.first and twin.rest[0].weight is twin.gain_matrix
+    assert isinstance(twin.gain, nn.Parameter) and twin.gain.name == "gain"
+    twin.gain.data.fill_(0)
+    twin.seen.fill_(7)
+    twin.first.weight.data.fill_(0)
+    assert net.gain.tolist() == [1, 2, 3] and net.seen.item() == 0 and net.first.weight.numpy().all()
+    twin.gain = nn.Parameter([5.0])
+    assert net.gain.numel() == 3
+    twin(minigrad.rand(4, 2)).sum().backward()
+    assert net.first.weight.grad is None
+
+
+def test_models_leave_no_garbage_behind():
+    gc.collect()
+    gc.disable()
+    try:
+        net, x = Net(), minigrad.rand(4, 2)
+        net(x).sum().backward()
+        net.zero_grad()
+        before = sum(isinstance(o, minigrad.Tensor) for o in gc.get_objects())
+        for _ in range(3):
+            net(x).sum().backward()
+            net.zero_grad()
+        assert sum(isinstance(o, minigrad.Tensor) for o in gc.get_objects()) == before
+    finally:
+        gc.enable()
+
+
+# --- containers -----------------------------------------------------------------------------------
+
+def test_sequential():
+    a, b, c = nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 1)
+    net = nn.Sequential(a, b)
+    assert net.append(c) is net and list(net) == [a, b, c] and len(net) == 3
+    assert net[0] is a and net[-1] is c and list(net[1:]) == [b, c]
+    assert isinstance(net[:2], nn.Sequential) and names(net[1:].named_children()) == ["1", "2"]
+    x = minigrad.rand(5, 2)
+    assert net(x).tolist() == c(b(a(x))).tolist() == net[1:](net[0](x)).tolist()
+    del net[1]
+    assert names(net.named_children()) == ["0", "1"] and net[1] is c
+    assert net.pop() is c and list(net) == [a]
+    net += nn.Sequential(b, c)
+    assert list(net) == [a, b, c]
+    assert nn.Sequential()(x) is x
+
+
+def test_named_sequential():
+    net = nn.Sequential(collections.OrderedDict(first=nn.Linear(2, 2), second=nn.Tanh(), last=nn.ReLU()))
+    assert net.first is net[0] and names(net.named_parameters()) == ["first.weight", "first.bias"]
+    assert names(net[::2].named_children()) == ["first", "last"]
+    net[1] = nn.Sigmoid()
+    del net[0]
+    assert names(net.named_children()) == ["second", "last"]
+    assert isinstance(net.second, nn.Sigmoid)
+
+
+def test_module_list():
+    layers = nn.ModuleList(nn.Linear(n, n) for n in (1, 2, 3))
+    first, *_ = layers
+    layers.insert(1, nn.ReLU())
+    layers.extend([nn.Tanh()])
+    assert [type(m).__name__ for m in layers] == ["Linear", "ReLU", "Linear", "Linear", "Tanh"]
+    assert first in layers and len(layers) == 5
+    assert names(layers[1:3].named_children()) == ["0", "1"]
+    layers[-1] = first
+    del layers[1:4]
+    assert list(layers) == [first, first]
+    assert len(list(layers.parameters())) == 2
+    assert len(nn.ModuleList()) == len(nn.ModuleList(None)) == 0
+
+
+def test_module_dict():
+    heads = nn.ModuleDict({"a": nn.Linear(2, 1), "b": nn.Tanh()})
+    assert list(heads) == list(heads.keys()) == ["a", "b"] and "a" in heads and len(heads) == 2
+    heads["c"] = nn.ReLU()
+    heads.update([("d", nn.Sigmoid())])
+    assert isinstance(heads.pop("b"), nn.Tanh)
+    del heads["c"]
+    assert [name for name, _ in heads.items()] == ["a", "d"] and heads["a"] in heads.values()
+    assert names(heads.named_parameters()) == ["a.weight", "a.bias"]
+
+
+# --- repr: PyTorch's text (test_nn_torch.py compares many more) ---------------------------------------
+
+REPR = """Model(
+  (encoder): Sequential(
+    (0): Linear(in_features=4, out_features=8, bias=True)
+    (1): ReLU(inplace=True)
+    (2): Dropout(p=0.1, inplace=False)
+  )
+  (blocks): ModuleList(
+    (0-2): 3 x Linear(in_features=8, out_features=8, bias=True)
+    (3): Sequential(
+      (0): Tanh()
+    )
+  )
+  (empty): ModuleList()
+  (norm): BatchNorm1d(8, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)
+)"""
+
+
+def test_repr():
+    class Model(nn.Module):
+        pass
+
+    model = Model()
+    model.encoder = nn.Sequential(nn.Linear(4, 8), nn.ReLU(inplace=True), nn.Dropout(0.1))
+    model.blocks = nn.ModuleList([nn.Linear(8, 8) for _ in range(3)] + [nn.Sequential(nn.Tanh())])
+    model.empty = nn.ModuleList()
+    model.norm = nn.BatchNorm1d(8)
+    assert repr(model) == REPR
+    model.extra_repr = lambda: "alpha=1"
+    assert repr(model) == REPR.replace("Model(\n", "Model(\n  alpha=1\n", 1)
+    assert repr(Model()) == "Model()"
+    assert repr(nn.Parameter([1.0])).startswith("Parameter containing:\ntensor([1.]")
+
+
+# --- MLP, as a reader of a scalar autograd tutorial calls it ---------------------------------------------
+
+XS = [[2.0, 3.0, -1.0], [3.0, -1.0, 0.5], [0.5, 1.0, 1.0], [1.0, 1.0, -1.0]]
+YS = [1.0, -1.0, -1.0, 1.0]
+
+
+def test_mlp_trains_sample_by_sample():
+    minigrad.manual_seed(1)
+    net = minigrad.MLP(3, [4, 4, 1], activation="tanh")
+    assert len(list(net.parameters())) == 6 and net.sizes == (3, 4, 4, 1)
+    losses = []
+    for _ in range(60):
+        loss = sum((net(x) - y) ** 2 for x, y in zip(XS, YS))
+        net.zero_grad()
+        loss.backward()
+        for p in net.parameters():
+            p.data += -0.05 * p.grad
+        losses.append(loss.item())
+    assert losses[-1] < 0.1 < losses[0]
+
+
+def test_mlp_takes_lists_arrays_tensors_and_batches():
+    net = minigrad.MLP(3, [4, 1])
+    one = net(XS[0]).item()
+    assert net(XS[0]).shape == (1,)
+    for batch in (XS, np.array(XS), minigrad.tensor(XS), [minigrad.tensor(x) for x in XS],
+                  tuple(map(tuple, XS)), [np.array(x) for x in XS]):
+        assert net(batch).shape == (4, 1)
+        assert net(batch)[0].item() == pytest.approx(one)
+    assert net([2, 3, -1]).item() == net(np.array([2, 3, -1])).item() == pytest.approx(one)
+    net.float()
+    assert net(XS).dtype == net(np.array(XS)).dtype == minigrad.float32
+
+
+def test_gradients_flow_into_a_list_of_tensors():
+    net = minigrad.MLP(2, [3, 1], activation="tanh")
+    a, b = minigrad.tensor(0.5, requires_grad=True), minigrad.tensor(-1.0, requires_grad=True)
+    net([[a, b], [b, 1.0]]).sum().backward()
+    assert a.grad.item() != 0 and b.grad.item() != 0
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "leaky_relu", "elu", "gelu", "silu",
+                                        "softplus", nn.Tanh, lambda: nn.LeakyReLU(0.3)])
+def test_mlp_activations(activation):
+    net = minigrad.MLP(2, (3, 3, 1), activation)
+    assert [isinstance(m, nn.Linear) for m in net] == [True, False, True, False, True]
+    assert net([1.0, 2.0]).shape == (1,)
+
+
+def test_mlp_is_a_sequential():
+    net = minigrad.MLP(2, [3, 1])
+    assert isinstance(net, nn.Sequential) and list(net.state_dict())[-1] == "2.bias"
+    assert minigrad.MLP(2, 1).sizes == minigrad.MLP(2, [1]).sizes == (2, 1)
+    assert isinstance(net[:1], nn.Sequential)
+
+
+BAD_MLPS = [
+    (lambda: minigrad.MLP(2, []), ValueError, "at least one layer"),
+    (lambda: minigrad.MLP(0, [1]), ValueError, "in_features must be a positive"),
+    (lambda: minigrad.MLP(2, [3, -1]), ValueError, "out_features must be a positive"),
+    (lambda: minigrad.MLP(2, [3.5]), ValueError, "3.5"),
+    (lambda: minigrad.MLP(2, [3], activation="rel"), ValueError, "'rel'.*relu, tanh"),
+    (lambda: minigrad.MLP(2, [3], activation=3), ValueError, "unknown activation 3"),
+    (lambda: minigrad.MLP(2, [3])([1.0, 2.0, 3.0]), RuntimeError, "has 3 features.*takes 2"),
+    (lambda: minigrad.MLP(2, [3])([[1.0], [1.0, 2.0]]), ValueError, "ragged"),
+    (lambda: minigrad.MLP(2, [3])("ab"), TypeError, "str"),
+]
+
+
+@pytest.mark.parametrize("mistake, kind, message", BAD_MLPS)
+def test_mlp_refuses(mistake, kind, message):
+    with pytest.raises(kind, match=message):
+        mistake()
