@@ -4,6 +4,9 @@ Tensors that remember how they were computed, modules, optimizers and data sets,
 in an evening. `import minigrad as torch` is meant to work for lessons on small networks.
 """
 
+import importlib
+import warnings
+
 from minigrad import autograd, data, nn, optim, random, utils
 from minigrad.autograd import (
     enable_grad,
@@ -121,6 +124,7 @@ from minigrad.functions import (
     true_divide,
     var,
 )
+from minigrad.gradcheck import gradcheck, gradgradcheck
 from minigrad.io import load, save
 from minigrad.nn import MLP
 from minigrad.printing import set_printoptions
@@ -158,3 +162,15 @@ from minigrad.words import Device as device
 from minigrad.words import Size
 
 from minigrad.version import __version__
+
+# Like PyTorch's, operations return inf or nan without a word: NumPy's warnings about them, which would
+# point into this package, are switched off for this package's own lines only.
+warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"minigrad\.(ops|engine)\b")
+
+
+def __getattr__(name):
+    """`draw` is imported when first used: drawing is a quarter of the package, and not every program draws."""
+    if name in ("draw", "inspect"):
+        inspect = importlib.import_module("minigrad.inspect")
+        return inspect if name == "inspect" else inspect.draw
+    raise AttributeError(f"module 'minigrad' has no attribute {name!r}")

@@ -49,10 +49,20 @@ class inference_mode(no_grad):
 
 
 class set_grad_enabled:
-    """Switches recording on or off, at once, or for a `with` block."""
+    """Switches recording on or off: at once, for a `with` block, or for calls of a decorated function."""
 
     def __init__(self, enabled):
-        self.previous, mode.recording = mode.recording, bool(enabled)
+        self.enabled = bool(enabled)
+        self.previous, mode.recording = mode.recording, self.enabled
+
+    def __call__(self, function):
+        mode.recording = self.previous
+
+        @functools.wraps(function)
+        def switched(*args, **kwargs):
+            with set_grad_enabled(self.enabled):
+                return function(*args, **kwargs)
+        return switched
 
     def __enter__(self):
         pass
@@ -89,17 +99,13 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
             what = describe(x) if isinstance(x, Recorded) else type(x).__name__
             raise RuntimeError(f"input {i} ({what}) does not require grad: one of the differentiated "
                                "Tensors does not require grad")
-    found, taken = {}, set()
+    found = {}
     starts = [seed(t, g, create_graph) for t, g in zip(outputs, starts)]
     with recording(create_graph), np.errstate(all="ignore"):
         for t, g, _ in sweep(outputs, starts, create_graph, inputs):
             found[t] = g
-        # A rule may have handed on the very gradient it got: results get memory of their own.
-        taken.update(id(start) for start in starts)
-        for t, g in found.items():
-            if isinstance(g, Recorded) and (id(g) in taken or g.memory is not None):
-                found[t] = g.clone()
-            taken.add(id(g))
+        if create_graph:
+            separate(found, starts)
     results = []
     for i, x in enumerate(inputs):
         g = found.get(x)
@@ -113,6 +119,15 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
             g = g.clone() if isinstance(g, Recorded) else g.copy()
         results.append(g if g is None or isinstance(g, Recorded) else wrap(g))
     return tuple(results)
+
+
+def separate(found, starts):
+    """Gives each gradient memory of its own: rules may hand on the very tensor they got, or a view."""
+    taken = {id(start) for start in starts}
+    for t, g in found.items():
+        if id(g) in taken or g.memory is not None:
+            found[t] = g.clone()
+        taken.add(id(g))
 
 
 def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, inputs=None):

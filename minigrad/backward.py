@@ -110,8 +110,8 @@ def contributions(t, g, create_graph=False, useful=None):
     y = t if create_graph else t.array
     shares = []
     for i, x in targets:
-        rule = op.vjps[i] if op.each is None else op.rule(i)
-        c = rule(g, y, *values, **options)
+        rule = op.vjps[i] if i < len(op.vjps) else op.rule(i)
+        c = None if rule is None else rule(g, y, *values, **options)
         if c is None:  # no gradient this way
             continue
         if type(c) is not np.ndarray and not isinstance(c, (np.generic, Recorded)):

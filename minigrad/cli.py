@@ -11,9 +11,8 @@ import sys
 from minigrad import __version__
 from minigrad.data.csvfile import TableError, nearest
 from minigrad.io import FileFormatError
-from minigrad.terminal import Refusal, complain, quietly_closed, result
+from minigrad.terminal import PROGRAM, Refusal, complain, quietly_closed, result
 
-PROGRAM = "python -m minigrad"
 COMMANDS = {
     "train": "train a network on a data set or a CSV file",
     "predict": "use a trained network",
@@ -58,7 +57,7 @@ def main(argv=None):
         options = parsed(argv)
         return options.run(options)
     except KeyboardInterrupt:
-        complain("stopped", "Ctrl-C; nothing was written")
+        complain("stopped", "Ctrl-C; no file is left half written")
         return 130
     except SystemExit as stop:  # argparse has printed its help
         return stop.code or 0

@@ -4,6 +4,7 @@ The one trick: everything that can be refused is refused before the first step, 
 starts ends with a model, even if Ctrl-C ends it. Options are in cli.py, the loop in training.py.
 """
 
+import contextlib
 import csv
 import os
 import time
@@ -17,12 +18,22 @@ from minigrad.data.csvfile import listed, nearest, read_csv
 from minigrad.inspect import GraphvizNotFound, draw
 from minigrad.predictor import Predictor
 from minigrad.progress import Progress
-from minigrad.terminal import (Refusal, as_json, complain, made_folder, pairs, remove_folders,
-                               result, table, talk)
+from minigrad.terminal import (
+    PROGRAM,
+    Refusal,
+    as_json,
+    complain,
+    made_folder,
+    pairs,
+    remove_folders,
+    result,
+    table,
+    talk,
+)
+from minigrad.threads import one_thread
 
 HELD_OUT = 0.2
 SHOWN = 20  # rows of predictions printed as a table
-PROGRAM = "python -m minigrad"
 
 
 # --- train ---------------------------------------------------------------------------------------
@@ -53,7 +64,8 @@ def train(options):
     say = (lambda text: None) if options.quiet else talk
     try:
         say(opening(rows, held_in, held_out, model, recipe))
-        finished, steps, seconds = trained(model, held_in, recipe, optimizer, options.quiet)
+        with one_thread() if is_small(model.net, recipe) else contextlib.nullcontext():
+            finished, steps, seconds = trained(model, held_in, recipe, optimizer, options.quiet)
     except BaseException:
         remove_folders(created)
         raise
@@ -134,6 +146,11 @@ def opening(rows, held_in, held_out, model, recipe):
     return pairs(lines, 10)
 
 
+def is_small(net, recipe):
+    """Are all matrix products too small for a second thread to help?"""
+    return recipe.batch_size * max(p.numel() for p in net.parameters()) < 4_000_000
+
+
 def trained(model, held_in, recipe, optimizer, quiet):
     """Runs the loop; returns (finished, steps, seconds)."""
     x, y = model.tensors(*model.schema.encode(held_in))
@@ -157,14 +174,14 @@ def trained(model, held_in, recipe, optimizer, quiet):
 
 def report(options, folder, model, held_in, held_out, finished, steps, seconds):
     """Writes the files, prints the results; returns the exit code."""
-    if not finished:
-        complain("stopped", f"Ctrl-C after {steps} steps; the model as it was then is saved")
     schema = model.schema
     (_, train_y), (x, y) = schema.encode(held_in), schema.encode(held_out)
     measured = training.scores(schema, model.outputs(x), y, train_y)
     model.about |= {"steps": steps, "finished": finished, "test": measured}
     path = os.path.join(folder, "model.npz")
     model.save(path)
+    if not finished:
+        complain("stopped", f"Ctrl-C after {steps} steps; the model as it was then is saved")
     picture = drawn(model, held_in, folder)
     if options.json:
         as_json({"data": options.data, "rows": {"train": len(held_in), "test": len(held_out)},
@@ -172,7 +189,8 @@ def report(options, folder, model, held_in, held_out, finished, steps, seconds):
                  "seconds": round(seconds, 3), "test": measured,
                  "files": {"model": path, "graph": picture}})
     else:
-        result(pairs([*worded(measured, schema.target.name), ("model", path), ("graph", picture)]))
+        result(pairs([*worded(measured, schema.target.name), ("model", path),
+                      ("graph", picture or "not drawn")]))
     if not options.quiet:
         if no_better(measured):
             lr = model.about["settings"]["lr"]
@@ -244,6 +262,8 @@ def drawn(model, held_in, folder):
 
 def predict(options):
     """Predicts the rows of a CSV file, or a data set's held-out fifth. Returns the exit code."""
+    if options.json and options.output:
+        raise Refusal("--json prints to stdout, -o writes CSV", "leave one of them out", code=2)
     model = Predictor.load(options.model)
     if options.output not in (None, "-") and os.path.lexists(options.output) and not options.force:
         raise Refusal(f"{options.output} exists already",

@@ -16,6 +16,7 @@ import numpy as np
 import minigrad
 from minigrad.inspect import GraphvizNotFound, draw, layout
 from minigrad.terminal import as_json, complain, result, table, talk
+from minigrad.threads import threads
 
 EXTRA = 'python -m pip install -e ".[{}]", in the folder of minigrad\'s pyproject.toml'
 
@@ -73,11 +74,9 @@ def blas():
     """The library that multiplies NumPy's matrices, and how many threads it may use."""
     library = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
     name = f"{library.get('name', 'unknown')} {library.get('version', '')}".strip()
-    limits = [f"{name}={os.environ[name]}" for name in
-              ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
-              if os.environ.get(name)]
-    threads = ", ".join(limits) or f"up to {os.cpu_count()} threads"
-    return "BLAS", "ok", f"{name}, {threads}", ""
+    number = threads()
+    count = "?" if number is None else number
+    return "BLAS", "ok", f"{name}, {count} thread{'' if number == 1 else 's'}", ""
 
 
 def gradient():
@@ -90,13 +89,13 @@ def gradient():
 
 
 def data_sets():
-    """Loads the data sets that ship with minigrad."""
+    """Loads the data sets that ship with minigrad, and counts their rows."""
     from minigrad import data
     try:
         rows = {name: len(data.load(name)) for name in data.names()}
     except (OSError, ValueError) as error:
         return "data sets", "broken", str(error), DAMAGED
-    return "data sets", "ok", ", ".join(f"{name} {n}" for name, n in rows.items()) + " rows", ""
+    return "data sets", "ok", ", ".join(f"{name} {n}" for name, n in rows.items()), ""
 
 
 def drawing():

@@ -220,6 +220,8 @@ class Primitive:
         """Does the rule of input i read the value of input j (or, for j = -1, of the output)?"""
         if self.each is not None:
             return getattr(self.each, "reads_values", True)
+        if self.rule(i) is None:
+            return False
         if i not in self.reads:  # looked into when first asked: most programs never do
             self.reads[i] = positions_read(self.vjps[i])
         return self.reads[i](j)

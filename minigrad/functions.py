@@ -154,7 +154,8 @@ def nonempty(x, dim, what):
     shape = x.shape or (1,)
     sizes = shape if dim is None else [shape[d] for d in ((dim,) if isinstance(dim, int) else dim)]
     if 0 in sizes:
-        raise IndexError(f"{what}(): a {describe(x)} has no element to choose from in "
+        kind = RuntimeError if dim is None and not what.startswith("arg") else IndexError
+        raise kind(f"{what}(): a {describe(x)} has no element to choose from in "
                          f"{'any dimension' if dim is None else f'dim {dim}'}")
     return x
 

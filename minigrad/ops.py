@@ -230,10 +230,10 @@ where      = primitive(np.where,      None, lambda g, z, c, x, w: np.where(c, g,
                                             lambda g, z, c, x, w: np.where(c, 0.0, g), name="where")
 
 # reductions
-sum        = primitive(lambda x, dim, keepdim: x.sum(axis=dim, keepdims=keepdim),
+sum        = primitive(lambda x, dim, keepdim: np.add.reduce(x, axis=dim, keepdims=keepdim),
                                             lambda g, y, x, dim, keepdim: spread(g, shape=x.shape, dim=dim, keepdim=keepdim), name="sum")
 spread     = primitive(repeated,            lambda g, *_, shape, dim, keepdim: g.sum(axis=dim, keepdims=keepdim), name="spread")
-mean       = primitive(lambda x, dim, keepdim: x.sum(axis=dim, keepdims=keepdim) / count(x.shape, dim),
+mean       = primitive(lambda x, dim, keepdim: np.add.reduce(x, axis=dim, keepdims=keepdim) / count(x.shape, dim),
                                             lambda g, y, x, dim, keepdim: spread(g / count(x.shape, dim), shape=x.shape, dim=dim, keepdim=keepdim), name="mean")
 prod       = primitive(lambda x, dim, keepdim: x.prod(axis=dim, keepdims=keepdim), prod_rule, name="prod")
 var        = primitive(variance,            lambda g, y, x, dim, correction, keepdim:

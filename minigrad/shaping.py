@@ -115,7 +115,8 @@ def expand_dims(input, axis):
 def same_kind(tensors, what):
     tensors = list(tensors)
     if not tensors:
-        raise RuntimeError(f"{what} expects at least one tensor, got an empty list")
+        kind = ValueError if what == "cat()" else RuntimeError
+        raise kind(f"{what} expects at least one tensor, got an empty list")
     for i, x in enumerate(tensors):
         if not isinstance(x, (Recorded, np.ndarray)):
             raise TypeError(f"{what}: element {i} is {type(x).__name__}, expected a Tensor")

@@ -9,6 +9,8 @@ import os
 import sys
 import unicodedata
 
+PROGRAM = "python -m minigrad"  # works where the command `minigrad` is on no PATH
+
 
 class Refusal(Exception):
     """What the user can put right. hint: what to do. code: the exit code, 2 for wrong usage."""

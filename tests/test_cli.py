@@ -81,7 +81,7 @@ def test_train_digits_and_predict_the_held_out_rows(run):
     code, out, err = run("predict", "runs/digits/model.npz", "digits")
     assert code == 0
     assert re.search(r"^accuracy +([\d.]+)%", out, re.MULTILINE)[1] == f"{accuracy:.2f}"
-    header, *rows, last = out.splitlines()
+    header, *rows, _ = out.splitlines()
     assert header.split("  ") == ["row", "predicted digit", "true digit", "probability"]
     assert len(rows) == 20 and "more rows" in err
 
@@ -127,11 +127,10 @@ def test_the_same_seed_gives_the_same_files(run):
 
 
 def test_every_setting_arrives(run):
-    code, out, err = run(
-        "train", "iris", "--hidden", "5,4", "--activation", "tanh", "--optimizer", "nesterov",
-        "--lr", "0.02", "--momentum", "0.8", "--weight-decay", "0.001", "--batch-size", "7",
-        "--epochs", "3", "--seed", "11", "--scheduler", "linear", "--label-smoothing", "0",
-        "--dtype", "float64", "--json")
+    words = ("train iris --hidden 5,4 --activation tanh --optimizer nesterov --lr 0.02 --momentum "
+             "0.8 --weight-decay 0.001 --batch-size 7 --epochs 3 --seed 11 --scheduler linear "
+             "--label-smoothing 0 --dtype float64 --json")
+    code, out, err = run(*words.split())
     assert code == 0
     assert json.loads(out)["settings"] == {
         "hidden": [5, 4], "activation": "tanh", "optimizer": "nesterov", "lr": 0.02,
@@ -250,6 +249,7 @@ BAD = [  # (words, exit code, what stderr says)
     ("predict weights.npz houses.csv", 1, "not a model of `python -m minigrad train`"),
     ("predict broken.npz houses.csv", 1, "parts do not fit together: the network has 7 inputs"),
     ("predict model.npz iris", 1, "was trained on xor, not on iris"),
+    ("predict model.npz xor --json -o x.csv", 2, "leave one of them out"),
     ("predict model.npz irs", 2, "no file 'irs'.*Did you mean 'iris'?"),
     ("predict model.npz houses.csv", 1, "houses.csv lacks 2 of the 2 columns.*: x, y"),
     ("predict model.npz xor -o nowhere/out.csv", 1, "cannot write nowhere/out.csv"),
@@ -276,21 +276,11 @@ def test_bad_input_is_one_line_and_a_hint(run, houses, words, code, message):
     assert "Traceback" not in err and files(".") == before and not os.path.exists("runs")
 
 
-def test_the_table_of_bad_input_is_about_usage_or_data():
-    assert {code for _, code, _ in BAD} == {1, 2}
-
-
 def test_an_unwritable_folder_is_refused_before_training(run, workplace, monkeypatch):
     monkeypatch.setattr(training, "fit", lambda *_: pytest.fail("trained all the same"))
     (workplace / "file").write_text("")
     code, _, err = run("train", "iris", "-o", "file/deeper/still")
     assert code == 1 and "nothing was trained" in err and files(".") == ["file"]
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes anywhere")
-def test_a_write_protected_folder_is_refused(run, workplace):
-    (workplace / "locked").mkdir(mode=0o555)
-    assert run("train", "iris", "-o", "locked")[0] == 1
 
 
 def test_a_folder_of_the_users_own_keeps_its_model(run):
@@ -494,11 +484,9 @@ def test_ctrl_c_in_this_process(run, monkeypatch):
 
 
 def test_ctrl_c_before_the_first_step_leaves_nothing(run, monkeypatch):
-    def fit(*_):
-        return 0, False
-    monkeypatch.setattr(training, "fit", fit)
+    monkeypatch.setattr(training, "fit", lambda *_: (0, False))
     code, out, err = run("train", "iris", "-o", "some/where")
-    assert (code, out) == (130, "") and "nothing was written" in err and not os.path.exists("some")
+    assert (code, out) == (130, "") and "stopped: Ctrl-C" in err and not os.path.exists("some")
 
 
 def test_ctrl_c_while_loading(run, monkeypatch):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import minigrad
-from minigrad import data, training
+from minigrad import data, threads, training
 from minigrad.predictor import Predictor
 
 
@@ -69,3 +69,17 @@ def test_a_saved_model_predicts_the_same(tmp_path):
 def test_smoothed_labels_have_a_lowest_loss():
     assert training.lowest_loss(10, 0.1) == pytest.approx(0.5003, abs=1e-4)
     assert training.lowest_loss(3, 0.0) == 0
+
+
+def test_one_thread_and_back():
+    before = threads.threads()
+    with threads.one_thread():
+        assert threads.threads() in (1, None)
+    assert threads.threads() == before
+
+
+def test_one_thread_without_openblas(monkeypatch):
+    monkeypatch.setattr(threads, "NAMES", ("no_such_function_{}",))
+    assert threads.threads() is None
+    with threads.one_thread():
+        assert (np.eye(2) @ np.eye(2) == np.eye(2)).all()

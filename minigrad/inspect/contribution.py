@@ -197,16 +197,19 @@ RESERVED = {"g", "np", "grad", "math", "scatter", "setitem", *keyword.kwlist}
 
 
 def identifiers(named):
-    """{key: identifier} for (key, name) pairs: the last part of each path, made a unique word."""
+    """{key: identifier} for (key, name) pairs: the last part of each path, made a unique word;
+    where several paths end alike, the whole path ("0.weight" is weight_0)."""
+    named = list(named)
+    endings = [name.rsplit(".", 1)[-1] for _, name in named if name]
     words, taken = {}, set(RESERVED)
     for key, name in named:
         if not name:
             words[key] = None
             continue
-        last = name.rsplit(".", 1)[-1]
-        word = first = as_word(last if not last.isdigit() else name)
-        if word in taken and last != name:
-            word = first = as_word(name)
+        path, _, last = name.rpartition(".")
+        if last.isdigit() or (path and (endings.count(last) > 1 or last in taken)):
+            last = f"{last}_{path}" if name[0].isdigit() and path else name
+        word = first = as_word(last)
         n = 1
         while word in taken:
             n += 1

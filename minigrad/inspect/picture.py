@@ -25,7 +25,7 @@ USUAL = {"bias=True", "inplace=False", "affine=True", "elementwise_affine=True",
          "track_running_stats=True", "momentum=0.1", "approximate='none'"}  # titles leave them out
 
 
-@dataclass
+@dataclass(eq=False)
 class Card:
     """One box: a tensor, or (folded) a module's call that ends in this tensor."""
 
@@ -56,7 +56,7 @@ class Card:
         return getattr(self.tensor, "requires_grad", False)
 
 
-@dataclass
+@dataclass(eq=False)
 class Arrow:
     """Data from `source` to `target`; if tracked, gradient back, of which `share` tells how."""
 
@@ -66,7 +66,7 @@ class Arrow:
     share: object = None  # a Contribution, or None if unknown
 
 
-@dataclass
+@dataclass(eq=False)
 class Picture:
     cards: list
     arrows: list
@@ -157,7 +157,7 @@ def folding(records, fold, depth, expand):
     return key
 
 
-@dataclass
+@dataclass(eq=False)
 class Call:
     """Records that go on one card; `key` is None for a single record that is not folded."""
 

@@ -221,13 +221,18 @@ def refuse_single(input):
 
 # --- losses ---------------------------------------------------------------------------------------
 
+def check_reduction(reduction):
+    if not isinstance(reduction, str) or reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{reduction!r} is not a valid value for reduction: use 'none', 'mean' or 'sum'")
+
+
 def reduced(loss, reduction):
+    """The losses themselves, their mean or their sum."""
     if reduction == "mean":
         return loss.mean()
     if reduction == "sum":
         return loss.sum()
-    if reduction != "none":
-        raise ValueError(f"{reduction!r} is not a valid value for reduction: use 'none', 'mean' or 'sum'")
+    check_reduction(reduction)
     return loss
 
 

@@ -17,9 +17,7 @@ class Loss(Module):
         self._set(reduction=reduction)
 
     def _set(self, **options):
-        if options["reduction"] not in ("none", "mean", "sum"):
-            raise ValueError(f"{options['reduction']!r} is not a valid value for reduction: use 'none', 'mean' "
-                             "or 'sum'")
+        F.check_reduction(options["reduction"])
         self.options = tuple(options)
         for name, value in options.items():
             if name in ("weight", "pos_weight"):

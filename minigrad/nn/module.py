@@ -56,6 +56,9 @@ class Module:
         self.__dict__.update(_parameters={}, _buffers={}, _modules={}, _transient=set(), _path="")
         return self
 
+    def __init__(self):
+        pass  # members are kept ready by __new__; arguments that nobody takes are refused here
+
     def __call__(self, *inputs, **options):
         outer, mode.module = mode.module, self
         try:
