@@ -37,8 +37,10 @@ def typed(name, dtype):
     return make
 
 
-FloatTensor, DoubleTensor = typed("FloatTensor", dtypes.float32), typed("DoubleTensor", dtypes.float64)
-IntTensor, LongTensor = typed("IntTensor", dtypes.int32), typed("LongTensor", dtypes.int64)
+FloatTensor = typed("FloatTensor", dtypes.float32)
+DoubleTensor = typed("DoubleTensor", dtypes.float64)
+IntTensor = typed("IntTensor", dtypes.int32)
+LongTensor = typed("LongTensor", dtypes.int64)
 
 
 def as_tensor(data, dtype=None, device=None):
@@ -55,7 +57,8 @@ def as_tensor(data, dtype=None, device=None):
 def from_numpy(array):
     """A tensor on the memory of a NumPy array: a change to one is a change to the other."""
     if not isinstance(array, np.ndarray):
-        raise TypeError(f"expected np.ndarray (got {type(array).__name__}): use tensor() for other data")
+        raise TypeError(f"expected np.ndarray (got {type(array).__name__}): use tensor() for "
+                        "other data")
     if array.dtype.kind not in "fiub":
         raise TypeError(f"from_numpy(): can't make a tensor of {array.dtype} data")
     t = wrap(array)

@@ -24,6 +24,7 @@ DAMAGED = "this copy of minigrad is damaged: get a fresh one"
 
 # Packages that are not needed to train: (name, what for, how to get it).
 OPTIONAL = [
+    ("graphviz", "hands a graph on as graphviz.Source", "python -m pip install graphviz"),
     ("graphviz-pure", "draws without a system Graphviz", EXTRA.format("viz")),
     ("matplotlib", "plots in the examples", EXTRA.format("plot")),
     ("pytest", "runs the tests", EXTRA.format("test")),

@@ -1,13 +1,13 @@
 """gradcheck: a derivative is checked against the one thing that cannot share its mistake, numbers.
 
 The one trick: instead of a whole Jacobian, one random direction v at the outputs. The gradient of
-<v, f(x)> is what backward computes in one pass; and (<v, f(x + eps)> - <v, f(x - eps)>) / (2 eps) is
+<v, f(x)> is what backward computes in one pass; (<v, f(x + eps)> - <v, f(x - eps)>) / (2 eps) is
 what it must be, element by element of every input. A wrong rule would have to be wrong exactly
-orthogonally to v to pass. The second order needs no second method: the gradient is itself a function
-of x and v, and it is checked like any other.
+orthogonally to v to pass. The second order needs no second method: the gradient is itself a
+function of x and v, and is checked like any other.
 
-Central differences err by about eps^2 f''' / 6 (the formula) + 1e-16 f / eps (rounding): some 1e-10 in
-float64 with eps=1e-6, but 10 % in float32, which is why float32 is refused.
+Central differences err by about eps^2 f''' / 6 (the formula) + 1e-16 f / eps (rounding): some 1e-10
+in float64 with eps=1e-6, but 10 % in float32, which is why float32 is refused.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import numpy as np
 from minigrad.autograd import grad
 from minigrad.engine import Recorded, describe, wrap
 
-__all__ = ["gradcheck", "gradgradcheck", "GradcheckError"]
+__all__ = ["GradcheckError", "gradcheck", "gradgradcheck"]
 
 
 class GradcheckError(RuntimeError):
@@ -28,24 +28,25 @@ def gradcheck(function, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, order=1, rais
     """True if the gradients of function are right at inputs (torch.autograd.gradcheck).
 
     function: of tensors (and anything else) to a tensor or a sequence of tensors, of any shapes.
-    inputs: its arguments, a sequence or one tensor. Every element of every one that requires grad is
-    moved by +-eps in place, and restored to the bit. They must be float64; keep them away from kinks.
-    Passes where |analytic - numeric| <= atol + rtol |numeric|. order=2 also checks the gradient of the
-    gradient, and that rules give the same first gradients on arrays as on tensors.
+    inputs: its arguments, a sequence or one tensor. Every element of every one that requires grad
+    is moved by +-eps in place, and restored to the bit. They must be float64; keep them away from
+    kinks. Passes where |analytic - numeric| <= atol + rtol |numeric|. order=2 also checks the
+    gradient of the gradient, and that rules give the same first gradients on arrays as on tensors.
 
     Raises GradcheckError naming the input, the index, both values and the error (or, with
     raise_exception=False, returns False), and ValueError for inputs that can't be checked.
     """
     if order not in (1, 2):
         raise ValueError(f"order must be 1 or 2, got {order!r}")
-    inputs = arguments(inputs)
-    return verdict([check, check_gradient][:order], function, inputs, (eps, atol, rtol), raise_exception)
+    checks = [check, check_gradient][:order]
+    return verdict(checks, function, arguments(inputs), (eps, atol, rtol), raise_exception)
 
 
 def gradgradcheck(function, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True):
     """True if the gradients of the gradients of function are right: the second half of
     gradcheck(order=2), with its arguments and errors (torch.autograd.gradgradcheck)."""
-    return verdict([check_gradient], function, arguments(inputs), (eps, atol, rtol), raise_exception)
+    checks = [check_gradient]
+    return verdict(checks, function, arguments(inputs), (eps, atol, rtol), raise_exception)
 
 
 def verdict(checks, function, inputs, tolerances, raise_exception):
@@ -67,8 +68,8 @@ def arguments(inputs):
                          f"{len(inputs)} inputs without")
     for x, label in zip(tracked(inputs), labels(inputs)):
         if x.array.dtype != np.float64:
-            raise ValueError(f"gradcheck: {label} is {x.array.dtype}, whose rounding errors are larger "
-                             "than the differences to be measured; use float64: x.double()")
+            raise ValueError(f"gradcheck: {label} is {x.array.dtype}, whose rounding errors are "
+                             "larger than the differences to be measured; use float64: x.double()")
         if not x.array.flags.writeable or (x.array.size > 1 and 0 in x.array.strides):
             raise ValueError(f"gradcheck: {label} can't be changed one element at a time (it is "
                              "expanded or read-only); pass a clone()")
@@ -90,12 +91,13 @@ def outputs_of(function, inputs):
     outputs = function(*inputs)
     outputs = [outputs] if isinstance(outputs, Recorded) else outputs
     if not isinstance(outputs, (tuple, list)) or not all(isinstance(y, Recorded) for y in outputs):
-        raise ValueError(f"gradcheck: the function must return tensors, got {type(outputs).__name__}")
+        raise ValueError("gradcheck: the function must return tensors, got "
+                         f"{type(outputs).__name__}")
     return [y for y in outputs if y.array.dtype.kind == "f"]
 
 
 def directions(outputs):
-    """v, the gradient to arrive at each output: away from 0, of either sign, the same every time."""
+    """v, the gradient to arrive at each output: away from 0, of either sign, always the same."""
     random = np.random.default_rng(20240229)  # its own: the user's random numbers stay as they are
     return [np.asarray(random.uniform(0.5, 1.5, y.shape) * random.choice([-1.0, 1.0], y.shape))
             for y in outputs]
@@ -104,11 +106,11 @@ def directions(outputs):
 # --- the two sides --------------------------------------------------------------------------------
 
 def analytic(function, inputs, scale=1.0, create_graph=False):
-    """What the rules say: the gradient of <v, function(*inputs)> for each tracked input, as arrays."""
+    """What the rules say: the gradients of <v, function(*inputs)> for the tracked inputs."""
     outputs = outputs_of(function, inputs)
     starts = [wrap(v * scale) for v in directions(outputs)]
     paired = [(y, v) for y, v in zip(outputs, starts) if y.requires_grad]
-    if not paired:  # constant functions have the gradient 0: the numbers will tell whether it is one
+    if not paired:  # a constant has the gradient 0: the numbers will tell whether it is one
         return [np.zeros_like(x.array) for x in tracked(inputs)]
     try:
         gradients = grad([y for y, _ in paired], tracked(inputs), [v for _, v in paired],
@@ -139,7 +141,7 @@ def numeric(function, inputs, x, eps):
 
 @contextlib.contextmanager
 def undisturbed(tensors):
-    """Afterwards the memory of the tensors counts as unwritten: it holds the same bits as before."""
+    """Afterwards the memory of the tensors counts as unwritten: it holds the same bits."""
     memories = [x.memory for x in tensors if x.memory is not None]
     for memory in memories:
         memory.look()
@@ -163,15 +165,16 @@ def check(function, inputs, eps, atol, rtol, what="the gradient"):
             compare(a, numeric(function, inputs, x, eps), atol, rtol,
                     f"{what} with respect to {label} (a {describe(x)}) is wrong", "numeric")
             compare(b / -2, a, 1e-9, 1e-9,
-                    f"{what} with respect to {label} is not proportional to the gradient that arrives "
-                    "at the output", "with the arriving gradient times -2, divided by -2")
+                    f"{what} with respect to {label} is not proportional to the gradient that "
+                    "arrives at the output", "with the arriving gradient times -2, divided by -2")
 
 
 def check_deterministic(function, inputs):
     for i, (a, b) in enumerate(zip(outputs_of(function, inputs), outputs_of(function, inputs))):
         if a.array.shape != b.array.shape or not np.array_equal(a.array, b.array, equal_nan=True):
-            raise GradcheckError(f"gradcheck: output {i} differs between two calls with the same inputs;"
-                                 " the function must be deterministic (no dropout, no random numbers)")
+            raise GradcheckError(f"gradcheck: output {i} differs between two calls with the same "
+                                 "inputs; the function must be deterministic (no dropout, no "
+                                 "random numbers)")
 
 
 def check_gradient(function, inputs, eps, atol, rtol):
@@ -180,8 +183,8 @@ def check_gradient(function, inputs, eps, atol, rtol):
         on_arrays = analytic(function, inputs)
         on_tensors = analytic(function, inputs, create_graph=True)
         for label, a, b in zip(labels(inputs), on_arrays, on_tensors):
-            compare(a, b, 1e-12, 1e-9, f"the gradient with respect to {label} depends on whether the "
-                    "rules run on arrays or on tensors", "on tensors (create_graph=True)")
+            compare(a, b, 1e-12, 1e-9, f"the gradient with respect to {label} depends on whether "
+                    "the rules run on arrays or on tensors", "on tensors (create_graph=True)")
         outputs = outputs_of(function, inputs)
     starts = [wrap(v) for y, v in zip(outputs, directions(outputs)) if y.requires_grad]
     for k, v in enumerate(starts):
@@ -207,5 +210,6 @@ def compare(a, b, atol, rtol, problem, other):
     index = tuple(int(i) for i in np.unravel_index(np.argmax(excess), excess.shape))
     wrong = int((excess > 0).sum())
     raise GradcheckError(
-        f"gradcheck: {problem} at index {index}: analytic {a[index]:.10g}, {other} {b[index]:.10g}, "
-        f"error {abs(a[index] - b[index]):.3g} ({wrong} of {excess.size} elements are off)")
+        f"gradcheck: {problem} at index {index}: analytic {a[index]:.10g}, {other} "
+        f"{b[index]:.10g}, error {abs(a[index] - b[index]):.3g} ({wrong} of "
+        f"{excess.size} elements are off)")

@@ -20,14 +20,16 @@ START = "tensor("
 
 def set_printoptions(precision=None, threshold=None, edgeitems=None, linewidth=None, profile=None,
                      sci_mode=None):
-    """How tensors print from now on: decimals, from how many elements on and how many at each edge to
-    summarize, columns, powers of ten always (True) or never (False). (torch.set_printoptions)"""
+    """How tensors print from now on: decimals, from how many elements on and how many at each edge
+    to summarize, columns, powers of ten always (True), never (False) or where they are needed
+    (None). (torch.set_printoptions)"""
     if profile is not None and profile not in PROFILES:
         raise ValueError(f"profile must be one of {', '.join(PROFILES)}, got {profile!r}")
     given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems,
-             "linewidth": linewidth, "sci_mode": sci_mode}
+             "linewidth": linewidth}
     options.update(PROFILES.get(profile, {}))
     options.update({name: value for name, value in given.items() if value is not None})
+    options["sci_mode"] = sci_mode
 
 
 def text_of(t):
@@ -69,24 +71,23 @@ def edges(n):
 
 def form_of(numbers):
     """A function from a number to its text; texts of `numbers` are equally wide."""
-    write = str if numbers.dtype.kind != "f" else writer(np.abs(numbers[np.isfinite(numbers)]))
-    # Like PyTorch's, the width is that of the finite numbers other than 0.
-    counted = numbers if numbers.dtype.kind != "f" else numbers[np.isfinite(numbers) & (numbers != 0)]
-    width = max([len(write(x)) for x in counted.tolist()], default=0)
+    write = str
+    if numbers.dtype.kind == "f":  # as in PyTorch, 0, inf and nan take no part in the choice
+        numbers = numbers[np.isfinite(numbers) & (numbers != 0)]
+        write = writer(np.abs(numbers))
+    width = max([len(write(x)) for x in numbers.tolist()], default=0)
     return lambda x: write(x).rjust(width)
 
 
 def writer(sizes):
     """How floats of these absolute values are written: 2., 2.5000 or 2.5000e+10."""
-    sizes = sizes[sizes > 0].astype(np.float64)
-    low, high = (sizes.min(), sizes.max()) if sizes.size else (1.0, 1.0)
-    whole = bool((np.ceil(sizes) == sizes).all())
-    with np.errstate(over="ignore"):
-        powers = high / low > 1000 or high > 1e8 or (low < 1e-4 and not whole)
-    if options["sci_mode"] is not None:
-        powers = options["sci_mode"]
-    digits = options["precision"]
-    if powers:
+    sizes, digits = sizes.astype(np.float64), options["precision"]
+    whole, powers = bool((np.ceil(sizes) == sizes).all()), options["sci_mode"]
+    if powers is None and sizes.size:
+        low, high = sizes.min(), sizes.max()
+        with np.errstate(over="ignore"):
+            powers = high / low > 1000 or high > 1e8 or (low < 1e-4 and not whole)
+    if powers and sizes.size:
         return f"{{:.{digits}e}}".format
     if whole:
         return lambda x: f"{x:.0f}." if math.isfinite(x) else str(x)

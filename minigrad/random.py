@@ -76,7 +76,8 @@ def real(dtype):
     """The dtype of real random numbers."""
     dtype = np.dtype(dtype or dtypes.get_default_dtype())
     if dtype.kind != "f":
-        raise TypeError(f"rand and randn make real numbers, not {dtype}: use randint for whole ones")
+        raise TypeError(f"rand and randn make real numbers, not {dtype}: use randint for whole "
+                        "ones")
     return dtype
 
 
@@ -94,9 +95,10 @@ def randn(*sizes, size=None, dtype=None, requires_grad=False, generator=None, de
     return made(rng.standard_normal(shape), real(dtype), requires_grad)
 
 
-def randint(low=0, high=None, size=None, *, dtype=dtypes.int64, requires_grad=False, generator=None,
-            device=None):
-    """Integers from low (included) to high (excluded): randint(high, size) or (low, high, size)."""
+def randint(low=0, high=None, size=None, *, dtype=dtypes.int64, requires_grad=False,
+            generator=None, device=None):
+    """Integers from low (included) to high (excluded): randint(high, size) or (low, high,
+    size)."""
     if size is None:
         low, high, size = 0, low, high
     elif high is None:

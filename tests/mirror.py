@@ -1,5 +1,5 @@
-"""One expression, two libraries: whatever is written in terms of `m` runs on minigrad and on PyTorch, and
-values, dtypes, gradients and second gradients are compared."""
+"""One expression, two libraries: whatever is written in terms of `m` runs on minigrad and on
+PyTorch, and values, dtypes, gradients and second gradients are compared."""
 
 import warnings
 
@@ -17,8 +17,10 @@ FLOATS = tuple(TOLERANCE)
 def leaves_of(inputs, library):
     """The inputs as that library's tensors; arrays of floats require grad, the rest is as it is."""
     made = minigrad.tensor if library is minigrad else torch.tensor
-    return [made(a.copy()).requires_grad_(a.dtype.kind == "f") if isinstance(a, np.ndarray) else a
-            for a in inputs]
+    return [
+        made(a.copy()).requires_grad_(a.dtype.kind == "f") if isinstance(a, np.ndarray) else a
+        for a in inputs
+    ]
 
 
 def flat(results):
@@ -43,16 +45,24 @@ def same(ours, theirs, what, rtol=0):
         assert ours == theirs or (ours != ours and theirs != theirs), f"{what}: {ours} != {theirs}"
         return
     assert isinstance(ours, minigrad.Tensor), f"{what}: {type(ours)}"
-    assert tuple(ours.shape) == tuple(theirs.shape), f"{what}: {ours.shape} != {tuple(theirs.shape)}"
+    assert tuple(ours.shape) == tuple(theirs.shape), (
+        f"{what}: {ours.shape} != {tuple(theirs.shape)}"
+    )
     assert dtype_of(ours) == dtype_of(theirs), f"{what}: {ours.dtype} != {theirs.dtype}"
     rtol = max(TOLERANCE.get(dtype_of(theirs), 0), rtol)
-    np.testing.assert_allclose(values(ours), values(theirs), rtol=rtol, atol=rtol / 100, err_msg=what)
+    np.testing.assert_allclose(
+        values(ours), values(theirs), rtol=rtol, atol=rtol / 100, err_msg=what
+    )
 
 
 def upstream(outputs):
     random = np.random.default_rng(7)
-    return [np.asarray(random.uniform(0.5, 1.5, tuple(y.shape)) * random.choice([-1, 1], tuple(y.shape)))
-            for y in outputs]
+    return [
+        np.asarray(
+            random.uniform(0.5, 1.5, tuple(y.shape)) * random.choice([-1, 1], tuple(y.shape))
+        )
+        for y in outputs
+    ]
 
 
 def gradients(library, outputs, leaves, create_graph=True):
@@ -62,7 +72,9 @@ def gradients(library, outputs, leaves, create_graph=True):
     if not outputs or not leaves:
         return []
     starts = [library.tensor(v).to(y.dtype) for v, y in zip(upstream(outputs), outputs)]
-    return library.autograd.grad(outputs, leaves, starts, create_graph=create_graph, allow_unused=True)
+    return library.autograd.grad(
+        outputs, leaves, starts, create_graph=create_graph, allow_unused=True
+    )
 
 
 def compare(function, *inputs, order=2):
@@ -75,9 +87,13 @@ def compare(function, *inputs, order=2):
         warnings.simplefilter("ignore")
         a, b = flat(function(minigrad, *ours)), flat(function(torch, *theirs))
     what = "value"
-    rtol = max([TOLERANCE.get(dtype_of(t), 0) for t in b + theirs if hasattr(t, "dtype")], default=0)
+    rtol = max(
+        [TOLERANCE.get(dtype_of(t), 0) for t in b + theirs if hasattr(t, "dtype")], default=0
+    )
     for k in range(order + 1):
-        if k == 2:  # PyTorch says "zero" and "does not depend on it" as the case may be: both mean 0
+        if (
+            k == 2
+        ):  # PyTorch says "zero" and "does not depend on it" as the case may be: both mean 0
             a, b = [[*c, *[None] * (len(theirs) - len(c))] for c in (a, b)]
         assert len(a) == len(b), f"{what}: {len(a)} results, PyTorch has {len(b)}"
         for i, (mine, yours) in enumerate(zip(a, b)):
@@ -103,17 +119,10 @@ def expression(text):
 def real(*shape, seed=0, dtype=np.float64):
     """Numbers of either sign, away from 0 (the kinks have tests of their own)."""
     random = np.random.default_rng([seed, len(shape), *shape])
-    return np.asarray(random.uniform(0.3, 1.7, shape) * random.choice([-1.0, 1.0], shape)).astype(dtype)
+    return np.asarray(random.uniform(0.3, 1.7, shape) * random.choice([-1.0, 1.0], shape)).astype(
+        dtype
+    )
 
 
 def positive(*shape, seed=0, dtype=np.float64):
     return np.asarray(abs(real(*shape, seed=seed, dtype=dtype)))
-
-
-@pytest.fixture
-def doubles():
-    """PyTorch with minigrad's default dtype, for the time of a test."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)

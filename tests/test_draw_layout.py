@@ -206,3 +206,11 @@ def test_notebooks_get_text_without_a_program(without_program):
     assert set(bundle) == {"text/html", "text/plain"}
     assert "pip install graphviz-pure" in bundle["text/html"] and "a&lt;b" in bundle["text/html"]
     assert "tanh" in bundle["text/plain"]
+
+
+def test_a_graph_can_be_handed_to_the_graphviz_package():
+    graphviz = pytest.importorskip("graphviz")
+    x = tensor(2.0, requires_grad=True, name="x")
+    graph = draw(x * x)
+    assert isinstance(graph.graphviz(), graphviz.Source)
+    assert graph.graphviz().source.strip() == graph.source.strip()

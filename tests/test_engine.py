@@ -19,7 +19,8 @@ def random(*shape, seed=0):
     return np.random.default_rng([seed, *shape]).uniform(0.5, 1.5, shape)
 
 
-# --- deep and shared graphs ---------------------------------------------------------------------------
+# --- deep and shared graphs -----------------------------------------------------------------------
+
 
 def test_chain_of_100_000_operations():
     x = tracked(1.0)
@@ -69,7 +70,8 @@ def test_equal_constants_are_different_variables():
     assert (a.grad.item(), b.grad.item()) == (2, 3) and a != {b: 1}.get(a, 0)
 
 
-# --- accumulation ---------------------------------------------------------------------------------------
+# --- accumulation ---------------------------------------------------------------------------------
+
 
 def test_second_backward_doubles_leaf_gradients_exactly():
     w, x = minigrad.tensor(random(3, 2), requires_grad=True), minigrad.tensor(random(4, 3))
@@ -128,7 +130,12 @@ def test_backward_inputs_touches_only_those():
 
 def test_gradient_argument():
     x = tracked(1.0, 2.0)
-    for gradient in (minigrad.tensor([1.0, 10.0]), np.array([1.0, 10.0]), [1.0, 10.0], minigrad.tensor([1, 10])):
+    for gradient in (
+        minigrad.tensor([1.0, 10.0]),
+        np.array([1.0, 10.0]),
+        [1.0, 10.0],
+        minigrad.tensor([1, 10]),
+    ):
         x.grad = None
         (x * x).backward(gradient)
         assert x.grad.tolist() == [2, 40] and x.grad.dtype == minigrad.float64
@@ -138,23 +145,32 @@ def test_reading_grad_gives_one_tensor_that_follows_accumulation():
     x = tracked(1.0, 2.0, name="x")
     x.sum().backward()
     g = x.grad
-    assert g is x.grad and isinstance(g, minigrad.Tensor) and not g.requires_grad and g.name == "x.grad"
+    assert (
+        g is x.grad
+        and isinstance(g, minigrad.Tensor)
+        and not g.requires_grad
+        and g.name == "x.grad"
+    )
     x.sum().backward()
     assert g.tolist() == [2, 2]
     x.grad = None
     assert x.grad is None and g.tolist() == [2, 2]
 
 
-# --- shape, dtype and memory of gradients -----------------------------------------------------------------
+# --- shape, dtype and memory of gradients ---------------------------------------------------------
+
 
 def outputs_of_every_operation():
-    """(name, the inputs, a result) of every row of the table and more, on inputs of both float dtypes."""
+    """(name, inputs, result) of the rows of the table and more, for both float dtypes."""
     for dtype in (minigrad.float64, minigrad.float32):
-        def new(*shape):
+
+        def new(*shape, dtype=dtype):
             return minigrad.tensor(random(*shape), dtype=dtype, requires_grad=True)
 
-        for name in ("neg abs sign exp expm1 log log1p sqrt square reciprocal sin cos tanh sigmoid relu erf clone sum "
-                     "mean prod var std amax amin t squeeze flatten T mT").split():
+        for name in (
+            "neg abs sign exp expm1 log log1p sqrt square reciprocal sin cos tanh sigmoid relu erf "
+            "clone sum mean prod var std amax amin t squeeze flatten T mT"
+        ).split():
             a = new(3, 3)
             method = getattr(a, name)
             yield name, (a,), method() if callable(method) else method
@@ -164,13 +180,26 @@ def outputs_of_every_operation():
             a, b = new(2, 3), new(3) if name != "matmul" else new(3, 3)
             yield name, (a, b), getattr(a, name)(b)
         for name, f in {
-                "a + a": lambda a, b: a + a, "sum(a + b)": lambda a, b: (a + b).sum(), "cat": lambda a, b: minigrad.cat([a, b]),
-                "stack": lambda a, b: minigrad.stack([a, b, a]), "where": lambda a, b: minigrad.where(a > 1, a, b),
-                "view": lambda a, b: (a.view(9), b), "expand": lambda a, b: a.expand(2, 3, 3) + b, "split": lambda a, b: a.split(1),
-                "index": lambda a, b: a[0] + b[[0, 1, 1]], "permute": lambda a, b: a.permute(1, 0) - b.T, "softmax": lambda a, b: a.softmax(0),
-                "logsumexp": lambda a, b: a.logsumexp(1), "log_softmax": lambda a, b: a.log_softmax(1), "clamp": lambda a, b: a.clamp(0.7, 1),
-                "masked_fill": lambda a, b: a.masked_fill(b > 1, 0), "linear": lambda a, b: nn.functional.linear(a, b, b[0]),
-                "max": lambda a, b: a.max(0).values * b, "setitem": lambda a, b: setitem(a * 1, b), "mixed": lambda a, b: a * b.double()}.items():
+            "a + a": lambda a, b: a + a,
+            "sum(a + b)": lambda a, b: (a + b).sum(),
+            "cat": lambda a, b: minigrad.cat([a, b]),
+            "stack": lambda a, b: minigrad.stack([a, b, a]),
+            "where": lambda a, b: minigrad.where(a > 1, a, b),
+            "view": lambda a, b: (a.view(9), b),
+            "expand": lambda a, b: a.expand(2, 3, 3) + b,
+            "split": lambda a, b: a.split(1),
+            "index": lambda a, b: a[0] + b[[0, 1, 1]],
+            "permute": lambda a, b: a.permute(1, 0) - b.T,
+            "softmax": lambda a, b: a.softmax(0),
+            "logsumexp": lambda a, b: a.logsumexp(1),
+            "log_softmax": lambda a, b: a.log_softmax(1),
+            "clamp": lambda a, b: a.clamp(0.7, 1),
+            "masked_fill": lambda a, b: a.masked_fill(b > 1, 0),
+            "linear": lambda a, b: nn.functional.linear(a, b, b[0]),
+            "max": lambda a, b: a.max(0).values * b,
+            "setitem": lambda a, b: setitem(a * 1, b),
+            "mixed": lambda a, b: a * b.double(),
+        }.items():
             a, b = new(3, 3), new(3, 3)
             yield name, (a, b), f(a, b)
 
@@ -195,12 +224,19 @@ def test_gradients_have_shape_and_dtype_and_memory_of_their_own():
         arrays = [s.array for s in starts]
         for t in found:
             if t.grad is None:
-                assert not any(t is x for x in inputs) or name in ("sign", "linear", "view", "mixed"), name
+                assert not any(t is x for x in inputs) or name in (
+                    "sign",
+                    "linear",
+                    "view",
+                    "mixed",
+                ), name
                 continue
             g = t.grad.array
             assert g.shape == t.shape and g.dtype == t.dtype and g.flags.writeable, name
             assert not np.shares_memory(g, t.array), name
-            assert not any(np.shares_memory(g, other) for other in arrays), f"{name}: gradients share memory"
+            assert not any(np.shares_memory(g, other) for other in arrays), (
+                f"{name}: gradients share memory"
+            )
             arrays.append(g)
             np.asarray(g)[...] += 1
 
@@ -250,7 +286,8 @@ def test_memory_returns_to_base_without_the_collector():
     assert losses[-1] < losses[0]
 
 
-# --- higher order --------------------------------------------------------------------------------------
+# --- higher order ---------------------------------------------------------------------------------
+
 
 def test_hessian_of_a_small_network_in_closed_form():
     """L = sum over samples of v . tanh(W x): d2L/dW2 is -2 v y (1 - y^2) x x^T, block by block."""
@@ -258,7 +295,9 @@ def test_hessian_of_a_small_network_in_closed_form():
     weight = minigrad.tensor(W, requires_grad=True)
     loss = ((minigrad.tensor(x) @ weight.T).tanh() @ minigrad.tensor(v)).sum()
     (g,) = minigrad.autograd.grad(loss, weight, create_graph=True)
-    hessian = np.array([minigrad.autograd.grad(e, weight)[0].numpy() for e in g.reshape(-1)]).reshape(3, 2, 3, 2)
+    hessian = np.array(
+        [minigrad.autograd.grad(e, weight)[0].numpy() for e in g.reshape(-1)]
+    ).reshape(3, 2, 3, 2)
     y = np.tanh(x @ W.T)
     expected = np.zeros((3, 2, 3, 2))
     for i in range(3):
@@ -276,7 +315,9 @@ def test_hessian_of_a_two_layer_network_equals_torch():
         return ((m.tensor(x) @ w.T).tanh() @ u.T).tanh().square().sum()
 
     flat = np.concatenate([W.ravel(), V.ravel()])
-    expected = torch.autograd.functional.hessian(lambda p: loss(torch, p), torch.tensor(flat)).numpy()
+    expected = torch.autograd.functional.hessian(
+        lambda p: loss(torch, p), torch.tensor(flat)
+    ).numpy()
     p = minigrad.tensor(flat, requires_grad=True)
     (g,) = minigrad.autograd.grad(loss(minigrad, p), p, create_graph=True)
     hessian = np.array([minigrad.autograd.grad(e, p)[0].numpy() for e in g])
@@ -300,17 +341,24 @@ def test_backward_with_create_graph():
     assert second.item() == 2 * 12 * 12
 
 
-# --- autograd.grad ---------------------------------------------------------------------------------------
+# --- autograd.grad --------------------------------------------------------------------------------
+
 
 def test_grad_touches_no_grad():
     x, unused = tracked(3.0), tracked(1.0, name="unused")
     y = x * x
-    assert [g.item() for g in minigrad.autograd.grad(y.sum(), x)] == [6] and x.grad is None and y.grad is None
+    assert (
+        [g.item() for g in minigrad.autograd.grad(y.sum(), x)] == [6]
+        and x.grad is None
+        and y.grad is None
+    )
     with pytest.raises(RuntimeError, match="'unused'.*allow_unused=True"):
         minigrad.autograd.grad((x * x).sum(), [x, unused])
     assert minigrad.autograd.grad((x * x).sum(), [x, unused], allow_unused=True)[1] is None
     zeros = minigrad.autograd.grad((x * x).sum(), [x, unused], materialize_grads=True)[1]
     assert zeros.tolist() == [0]
-    a, b = minigrad.autograd.grad([x * 2, x * 3], [x, x], [minigrad.tensor([1.0]), minigrad.tensor([10.0])])
+    a, b = minigrad.autograd.grad(
+        [x * 2, x * 3], [x, x], [minigrad.tensor([1.0]), minigrad.tensor([10.0])]
+    )
     assert a.tolist() == b.tolist() == [32]
     assert minigrad.autograd.grad(y, [y, x], minigrad.ones(1))[0].tolist() == [1]

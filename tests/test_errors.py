@@ -1,5 +1,5 @@
-"""Bad input to tensors and operations: PyTorch's exception type, and a message that names the thing, the
-shapes and the cure."""
+"""Bad input to tensors and operations: PyTorch's exception type, and a message that names the
+thing, the shapes and the cure."""
 
 import numpy as np
 import pytest
@@ -164,8 +164,13 @@ def test_nothing_is_half_done():
     """A refused operation leaves values, gradients and the graph as they were."""
     x = ones(2, 3, name="x")
     y = x * 2
-    for action in (lambda: y.add_(m.ones(4)), lambda: y.__setitem__(0, m.ones(5)), lambda: y.mul_("a"),
-                   lambda: y.view(-1)[2:4].add_(m.ones(3)), lambda: y.copy_(m.ones(7))):
+    for action in (
+        lambda: y.add_(m.ones(4)),
+        lambda: y.__setitem__(0, m.ones(5)),
+        lambda: y.mul_("a"),
+        lambda: y.view(-1)[2:4].add_(m.ones(3)),
+        lambda: y.copy_(m.ones(7)),
+    ):
         with pytest.raises((RuntimeError, TypeError)):
             action()
         assert y.tolist() == [[2.0] * 3] * 2 and y.op.name == "mul" and x.grad is None
@@ -180,18 +185,45 @@ def test_exceptions_are_torchs():
     """Where the same call fails in PyTorch, the type is one of PyTorch's own choice."""
     torch = pytest.importorskip("torch")
     x = {m: m.ones(2, 3, requires_grad=True), torch: torch.ones(2, 3, requires_grad=True)}
-    for call in (lambda m: x[m] + m.ones(4), lambda m: x[m] @ m.ones(4), lambda m: x[m].sum(2), lambda m: x[m].reshape(4),
-                 lambda m: x[m][2], lambda m: x[m][0, 0, 0], lambda m: x[m].backward(), lambda m: m.ones(2).sum().backward(),
-                 lambda m: m.cat([x[m], m.ones(2, 4)]), lambda m: m.stack([x[m], m.ones(2)]), lambda m: m.tensor([1]).mean(),
-                 lambda m: m.tensor([1], requires_grad=True), lambda m: x[m].item(), lambda m: bool(x[m]), lambda m: x[m].add_(1),
-                 lambda m: x[m].permute(0, 0), lambda m: x[m].expand(4, 3), lambda m: m.tensor([[1], [1, 2]]), lambda m: x[m] + "a",
-                 lambda m: x[m].sum(0).backward(m.ones(2)), lambda m: m.autograd.grad(x[m].sum(), m.ones(1, requires_grad=True)),
-                 lambda m: len(m.tensor(1)), lambda m: x[m].clamp(), lambda m: m.arange(0, 5, -1), lambda m: m.zeros(0).amax(),
-                 lambda m: m.zeros(0, 3).max(0), lambda m: x[m].transpose(0, 2), lambda m: x[m].split([1, 2]), lambda m: iter(m.tensor(1)),
-                 lambda m: x[m].squeeze(5), lambda m: x[m].gather(1, m.tensor([0])), lambda m: x[m].softmax(7), lambda m: m.cat([])):
+    for call in (
+        lambda m: x[m] + m.ones(4),
+        lambda m: x[m] @ m.ones(4),
+        lambda m: x[m].sum(2),
+        lambda m: x[m].reshape(4),
+        lambda m: x[m][2],
+        lambda m: x[m][0, 0, 0],
+        lambda m: x[m].backward(),
+        lambda m: m.ones(2).sum().backward(),
+        lambda m: m.cat([x[m], m.ones(2, 4)]),
+        lambda m: m.stack([x[m], m.ones(2)]),
+        lambda m: m.tensor([1]).mean(),
+        lambda m: m.tensor([1], requires_grad=True),
+        lambda m: x[m].item(),
+        lambda m: bool(x[m]),
+        lambda m: x[m].add_(1),
+        lambda m: x[m].permute(0, 0),
+        lambda m: x[m].expand(4, 3),
+        lambda m: m.tensor([[1], [1, 2]]),
+        lambda m: x[m] + "a",
+        lambda m: x[m].sum(0).backward(m.ones(2)),
+        lambda m: m.autograd.grad(x[m].sum(), m.ones(1, requires_grad=True)),
+        lambda m: len(m.tensor(1)),
+        lambda m: x[m].clamp(),
+        lambda m: m.arange(0, 5, -1),
+        lambda m: m.zeros(0).amax(),
+        lambda m: m.zeros(0, 3).max(0),
+        lambda m: x[m].transpose(0, 2),
+        lambda m: x[m].split([1, 2]),
+        lambda m: iter(m.tensor(1)),
+        lambda m: x[m].squeeze(5),
+        lambda m: x[m].gather(1, m.tensor([0])),
+        lambda m: x[m].softmax(7),
+        lambda m: m.cat([]),
+    ):
         with pytest.raises(Exception) as theirs:
             call(torch)
         with pytest.raises(Exception) as ours:
             call(m)
         assert issubclass(ours.type, theirs.type) or issubclass(theirs.type, ours.type), (
-            f"{theirs.value!r}: {ours.value!r}")
+            f"{theirs.value!r}: {ours.value!r}"
+        )

@@ -1,10 +1,10 @@
-"""Indexing and assignment: basic, boolean, integer arrays, repeated, mixed. All equal to PyTorch's."""
+"""Indexing and assignment: basic, boolean, integer arrays, repeated, mixed, equal to PyTorch's."""
 
 import numpy as np
 import pytest
+from mirror import compare, expression, real
 
 import minigrad
-from mirror import compare, doubles, expression, real  # noqa: F401 (skips without torch)
 
 pytestmark = pytest.mark.usefixtures("doubles")
 
@@ -37,11 +37,14 @@ def test_getitem(index):
 def assigning(index, value, augmented="="):
     """The function (m, x, y) that returns a copy of x after x[index] = value, and a view of it."""
     names = {}
-    exec(f"def assign(m, x, y):\n"
-         f"    x = x * 2\n"
-         f"    z = x + 1\n"
-         f"    x[{index}] {augmented} {value}\n"
-         f"    return x, x[0] * 2, z", names)
+    exec(
+        f"def assign(m, x, y):\n"
+        f"    x = x * 2\n"
+        f"    z = x + 1\n"
+        f"    x[{index}] {augmented} {value}\n"
+        f"    return x, x[0] * 2, z",
+        names,
+    )
     return names["assign"]
 
 
@@ -49,9 +52,16 @@ def assigning(index, value, augmented="="):
 def test_setitem(index):
     if index == "[0, 0, 2, 0]":
         return
-    repeated = {"[0, 0, 2, 0]", "m.tensor([1, 1])", ":, [0, 0, 1]", "..., [1, 1]", "x.argmax(0)",
-                "m.tensor([0, 0]), m.tensor([1, 1]), m.tensor([2, 2])", "m.tensor([0, 1, 1], dtype=m.int32)",
-                "0, :, m.tensor([1, 1])"}
+    repeated = {
+        "[0, 0, 2, 0]",
+        "m.tensor([1, 1])",
+        ":, [0, 0, 1]",
+        "..., [1, 1]",
+        "x.argmax(0)",
+        "m.tensor([0, 0]), m.tensor([1, 1]), m.tensor([2, 2])",
+        "m.tensor([0, 1, 1], dtype=m.int32)",
+        "0, :, m.tensor([1, 1])",
+    }
     for value in VALUES[:1] if index in repeated else VALUES:
         compare(assigning(index, value), real(3, 3, 4), real())
 
@@ -62,21 +72,46 @@ def test_augmented_assignment(index, augmented):
     compare(assigning(index, "y", augmented), real(3, 3, 4), real())
 
 
-@pytest.mark.parametrize("index, shape", [
-    ("0", (3, 4)), ("0", (4,)), ("0", (1, 4)), ("0", (1, 3, 4)), (":, 1", (3, 1)), ("..., 0", (3,)), ("[0, 2]", (2, 3, 4)),
-    ("[0, 2]", (1, 4)), (":, [0, 2]", (3, 2, 4)), ("m.tensor([True, False, True])", (2, 3, 4)), ("0, 1", (1, 4)),
-    ("m.tensor([True, False, True])", (4,)), ("1:", (2, 3, 4)), ("::2, 0, 1:3", (2, 2)), ("0, 0, 0", (1,))])
+@pytest.mark.parametrize(
+    "index, shape",
+    [
+        ("0", (3, 4)),
+        ("0", (4,)),
+        ("0", (1, 4)),
+        ("0", (1, 3, 4)),
+        (":, 1", (3, 1)),
+        ("..., 0", (3,)),
+        ("[0, 2]", (2, 3, 4)),
+        ("[0, 2]", (1, 4)),
+        (":, [0, 2]", (3, 2, 4)),
+        ("m.tensor([True, False, True])", (2, 3, 4)),
+        ("0, 1", (1, 4)),
+        ("m.tensor([True, False, True])", (4,)),
+        ("1:", (2, 3, 4)),
+        ("::2, 0, 1:3", (2, 2)),
+        ("0, 0, 0", (1,)),
+    ],
+)
 def test_assigned_values_broadcast(index, shape):
     compare(assigning(index, "y"), real(3, 3, 4), real(*shape, seed=1))
 
 
 def test_values_are_cast():
     for dtype in (np.int64, np.float32, np.int32, bool):
-        for value in ("2.7", "True", "3", "m.tensor(1.5)", "m.tensor([1.5, 2.5])", "m.tensor([1, 0])"):
+        for value in (
+            "2.7",
+            "True",
+            "3",
+            "m.tensor(1.5)",
+            "m.tensor([1.5, 2.5])",
+            "m.tensor([1, 0])",
+        ):
+
             def assign(m, x, value=value):
                 x = x.clone().detach()
                 x[1:] = eval(value, {"m": m})
                 return x
+
             compare(assign, np.array([1, 0, 1], dtype))
 
 
@@ -102,7 +137,9 @@ def test_loops_fill_buffers():
         return buffer, buffer.sum(0)
 
     compare(rows, real(5), real())
-    with pytest.raises(RuntimeError, match="in place"):  # PyTorch refuses too: the product needs buffer
+    with pytest.raises(
+        RuntimeError, match="in place"
+    ):  # PyTorch refuses too: the product needs buffer
         compare(states, real(5), real())
 
 
@@ -111,7 +148,11 @@ def test_one_hot_gather_and_where():
     compare(expression("m.nn.functional.one_hot(y, 4)"), real(3), labels)
     compare(expression("-x.log_softmax(1).gather(1, y[:, None]).mean()"), real(3, 4), labels)
     compare(expression("-x.log_softmax(1)[m.arange(3), y].mean()"), real(3, 4), labels)
-    compare(expression("m.where(m.nn.functional.one_hot(y, 4).bool(), x, 0.0).sum(1)"), real(3, 4), labels)
+    compare(
+        expression("m.where(m.nn.functional.one_hot(y, 4).bool(), x, 0.0).sum(1)"),
+        real(3, 4),
+        labels,
+    )
     compare(expression("m.gather(x, 0, y[None])"), real(3, 3), labels)
     compare(expression("x.gather(1, m.tensor([[0, 0], [1, 0]]))"), real(3, 4))  # fewer rows than x
 

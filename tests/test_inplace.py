@@ -16,7 +16,8 @@ def tracked(*values, name=None):
     return minigrad.tensor(list(values), requires_grad=True, name=name)
 
 
-# --- detected: every public route by which a value that a rule needs can be changed --------------------
+# --- detected: every public route by which a value that a rule needs can be changed ---------------
+
 
 def through_setitem(y):
     y[0] = 7.0
@@ -77,15 +78,39 @@ def through_view_of_data(y):
 
 
 ROUTES = [f for name, f in list(globals().items()) if name.startswith("through_")]
-METHODS = ["add_(1)", "sub_(1)", "mul_(2)", "div_(2)", "pow_(2)", "exp_()", "log_()", "sqrt_()", "neg_()",
-           "abs_()", "tanh_()", "sigmoid_()", "relu_()", "square_()", "reciprocal_()", "clamp_(0, 1)",
-           "fill_(3)", "zero_()", "copy_(minigrad.zeros(2))", "masked_fill_(minigrad.tensor([True, False]), 2)",
-           "clamp_(min=minigrad.tensor(1.0))"]
+METHODS = [
+    "add_(1)",
+    "sub_(1)",
+    "mul_(2)",
+    "div_(2)",
+    "pow_(2)",
+    "exp_()",
+    "log_()",
+    "sqrt_()",
+    "neg_()",
+    "abs_()",
+    "tanh_()",
+    "sigmoid_()",
+    "relu_()",
+    "square_()",
+    "reciprocal_()",
+    "clamp_(0, 1)",
+    "fill_(3)",
+    "zero_()",
+    "copy_(minigrad.zeros(2))",
+    "masked_fill_(minigrad.tensor([True, False]), 2)",
+    "clamp_(min=minigrad.tensor(1.0))",
+]
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda f: f.__name__)
 def test_route_is_detected(route):
-    for needs in (lambda y: y * y, lambda y: y.square(), lambda y: y @ y, lambda y: minigrad.sin(y)):
+    for needs in (
+        lambda y: y * y,
+        lambda y: y.square(),
+        lambda y: y @ y,
+        lambda y: minigrad.sin(y),
+    ):
         x = tracked(1.0, 2.0)
         y = x * 1
         y.name = "hidden"
@@ -102,8 +127,11 @@ def test_method_is_detected(method):
     y.name = "hidden"
     loss = (y * x).sum()
     eval(f"y.{method}")
-    with pytest.raises(RuntimeError, match=r"mul needs its input 0 .*'hidden' of shape \(2,\).* changed in "
-                                           r"place.*clone\(\)"):
+    with pytest.raises(
+        RuntimeError,
+        match=r"mul needs its input 0 .*'hidden' of shape \(2,\).* changed in "
+        r"place.*clone\(\)",
+    ):
         loss.backward()
 
 
@@ -144,9 +172,15 @@ def test_numpy_source_is_watched():
 def test_plain_arrays_and_indices_are_detected_or_kept():
     """An array that was an operand itself may be reused: the record is right, or refuses."""
     operand, index = np.array([1.0, 2.0]), np.array([0, 1])
-    for compute in (lambda w: w * operand, lambda w: operand * w, lambda w: w[index], lambda w: w @ operand,
-                    lambda w: minigrad.where(index > 0, w, operand), lambda w: minigrad.maximum(w, operand),
-                    lambda w: operand / w):
+    for compute in (
+        lambda w: w * operand,
+        lambda w: operand * w,
+        lambda w: w[index],
+        lambda w: w @ operand,
+        lambda w: minigrad.where(index > 0, w, operand),
+        lambda w: minigrad.maximum(w, operand),
+        lambda w: operand / w,
+    ):
         operand[:], index[:] = [1.0, 2.0], [0, 1]
         w = tracked(3.0, 4.0)
         compute(w).sum().backward()
@@ -175,8 +209,9 @@ def test_index_tensors_and_masks_are_watched():
 
 
 def test_rules_of_several_inputs_that_read_values_are_watched():
-    weighted = minigrad.primitive(lambda *xs: sum(x * x for x in xs), name="squares",
-                                  each=lambda i, g, y, *xs: 2 * xs[i] * g)
+    weighted = minigrad.primitive(
+        lambda *xs: sum(x * x for x in xs), name="squares", each=lambda i, g, y, *xs: 2 * xs[i] * g
+    )
     y = tracked(1.0, 2.0) * 1
     loss = weighted(y, y).sum()
     y[0] = 9.0
@@ -184,11 +219,27 @@ def test_rules_of_several_inputs_that_read_values_are_watched():
         loss.backward()
 
 
-@pytest.mark.parametrize("compute", [
-    lambda y, x: y + x, lambda y, x: y - x, lambda y, x: -y, lambda y, x: y.sum(), lambda y, x: y.mean(),
-    lambda y, x: y * 3, lambda y, x: y.reshape(2, 1), lambda y, x: minigrad.cat([y, x]), lambda y, x: y[0],
-    lambda y, x: minigrad.stack([y, x]), lambda y, x: y.clone(), lambda y, x: y.float(), lambda y, x: y / 2,
-    lambda y, x: minigrad.where(x > 1, y, x), lambda y, x: y.expand(3, 2), lambda y, x: y[[0, 0, 1]]])
+@pytest.mark.parametrize(
+    "compute",
+    [
+        lambda y, x: y + x,
+        lambda y, x: y - x,
+        lambda y, x: -y,
+        lambda y, x: y.sum(),
+        lambda y, x: y.mean(),
+        lambda y, x: y * 3,
+        lambda y, x: y.reshape(2, 1),
+        lambda y, x: minigrad.cat([y, x]),
+        lambda y, x: y[0],
+        lambda y, x: minigrad.stack([y, x]),
+        lambda y, x: y.clone(),
+        lambda y, x: y.float(),
+        lambda y, x: y / 2,
+        lambda y, x: minigrad.where(x > 1, y, x),
+        lambda y, x: y.expand(3, 2),
+        lambda y, x: y[[0, 0, 1]],
+    ],
+)
 def test_not_flagged_when_no_rule_needs_the_value(compute):
     x = tracked(1.0, 2.0)
     y = x * 1
@@ -200,7 +251,11 @@ def test_not_flagged_when_no_rule_needs_the_value(compute):
 
 
 def test_bias_may_change_after_the_forward_pass():
-    x, w, b = minigrad.ones(4, 3), minigrad.ones(2, 3, requires_grad=True), minigrad.zeros(2, requires_grad=True)
+    x, w, b = (
+        minigrad.ones(4, 3),
+        minigrad.ones(2, 3, requires_grad=True),
+        minigrad.zeros(2, requires_grad=True),
+    )
     loss = minigrad.nn.functional.linear(x, w, b).sum()
     with minigrad.no_grad():
         b += 1
@@ -218,11 +273,21 @@ def test_restored_values_in_exposed_memory_are_accepted():
     assert w.grad.tolist() == [1, 2]
 
 
-# --- refused ----------------------------------------------------------------------------------------
+# --- refused --------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("change", [
-    lambda w: w.add_(1), lambda w: w.__setitem__(0, 5.0), lambda w: w[0].mul_(2), lambda w: w.view(2, 1).zero_(),
-    lambda w: w.copy_(minigrad.zeros(2)), lambda w: w.__isub__(1), lambda w: w.exp_()])
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda w: w.add_(1),
+        lambda w: w.__setitem__(0, 5.0),
+        lambda w: w[0].mul_(2),
+        lambda w: w.view(2, 1).zero_(),
+        lambda w: w.copy_(minigrad.zeros(2)),
+        lambda w: w.__isub__(1),
+        lambda w: w.exp_(),
+    ],
+)
 def test_leaf_is_refused(change):
     w = tracked(1.0, 2.0, name="w")
     with pytest.raises(RuntimeError, match="leaf.*'w'.*no_grad"):
@@ -233,11 +298,15 @@ def test_leaf_is_refused(change):
     assert w.tolist() != [1, 2] and w.is_leaf and w.requires_grad
 
 
-@pytest.mark.parametrize("change, message", [
-    (lambda y: y.expand(3, 2).add_(1), "one memory location"),
-    (lambda y: y.add_(minigrad.ones(3, 2)), r"shape \(3, 2\)"),
-    (lambda y: y.long().add_(0.5), "can't be cast"),
-    (lambda y: y.long().div_(2), "can't be cast")])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda y: y.expand(3, 2).add_(1), "one memory location"),
+        (lambda y: y.add_(minigrad.ones(3, 2)), r"shape \(3, 2\)"),
+        (lambda y: y.long().add_(0.5), "can't be cast"),
+        (lambda y: y.long().div_(2), "can't be cast"),
+    ],
+)
 def test_senseless_changes_are_refused(change, message):
     y = tracked(1.0, 2.0) * 1
     with pytest.raises(RuntimeError, match=message):
@@ -245,7 +314,8 @@ def test_senseless_changes_are_refused(change, message):
     assert y.tolist() == [1, 2]
 
 
-# --- memory and the graph ----------------------------------------------------------------------------
+# --- memory and the graph -------------------------------------------------------------------------
+
 
 def test_views_see_changes_and_share_memory():
     x = minigrad.zeros(2, 3)
@@ -257,9 +327,12 @@ def test_views_see_changes_and_share_memory():
 
 
 def test_view_taken_before_its_base_changed():
-    """The old view is a view of the new values: its gradient takes the new way, also without another op."""
-    for use in (lambda v: v.backward(), lambda v: (v * 1).backward(),
-                lambda v: minigrad.autograd.backward([v])):
+    """The old view is a view of the new values: its gradient takes the new way."""
+    for use in (
+        lambda v: v.backward(),
+        lambda v: (v * 1).backward(),
+        lambda v: minigrad.autograd.backward([v]),
+    ):
         x = tracked(2.0, 3.0)
         y = x * 1
         v = y[0]

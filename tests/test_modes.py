@@ -13,12 +13,22 @@ def tracked(*values, name=None):
     return minigrad.tensor(list(values), requires_grad=True, name=name)
 
 
-# --- NumPy on either side -------------------------------------------------------------------------------
+# --- NumPy on either side -------------------------------------------------------------------------
 
-@pytest.mark.parametrize("array", [np.array([2.0, 3.0]), np.array(2.0), np.float64(2.0), np.float32(2.0), np.int64(2)],
-                         ids=lambda a: f"{type(a).__name__}{a.shape}{a.dtype}")
+
+@pytest.mark.parametrize(
+    "array",
+    [np.array([2.0, 3.0]), np.array(2.0), np.float64(2.0), np.float32(2.0), np.int64(2)],
+    ids=lambda a: f"{type(a).__name__}{a.shape}{a.dtype}",
+)
 def test_numpy_on_either_side(array):
-    operations = [lambda a, b: a + b, lambda a, b: a - b, lambda a, b: a * b, lambda a, b: a / b, lambda a, b: a**b]
+    operations = [
+        lambda a, b: a + b,
+        lambda a, b: a - b,
+        lambda a, b: a * b,
+        lambda a, b: a / b,
+        lambda a, b: a**b,
+    ]
     if array.ndim:
         operations.append(lambda a, b: a @ b)
     for operation in operations:
@@ -31,18 +41,45 @@ def test_numpy_on_either_side(array):
             y.sum().backward()
             assert t.grad.shape == (2,)
     t = minigrad.tensor([1.5, 2.5])
-    for compare in (lambda a, b: a < b, lambda a, b: a == b, lambda a, b: a >= b, lambda a, b: a != b):
-        for result, plain in ((compare(t, array), compare(t.array, array)), (compare(array, t), compare(array, t.array))):
+    for compare in (
+        lambda a, b: a < b,
+        lambda a, b: a == b,
+        lambda a, b: a >= b,
+        lambda a, b: a != b,
+    ):
+        for result, plain in (
+            (compare(t, array), compare(t.array, array)),
+            (compare(array, t), compare(array, t.array)),
+        ):
             assert type(result) is minigrad.Tensor and result.tolist() == plain.tolist()
 
 
 def test_numpy_functions_are_recorded_or_refused():
     x = tracked(0.5, 1.5)
-    for f in (np.tanh, np.exp, np.sqrt, np.square, np.abs, np.negative, np.reciprocal, np.sum, np.mean, np.max, np.log1p):
+    for f in (
+        np.tanh,
+        np.exp,
+        np.sqrt,
+        np.square,
+        np.abs,
+        np.negative,
+        np.reciprocal,
+        np.sum,
+        np.mean,
+        np.max,
+        np.log1p,
+    ):
         assert gradcheck(f, x)
     y = np.concatenate([x, np.stack([x[0], x[1]])])
     assert type(y) is minigrad.Tensor and y.requires_grad
-    for f in (np.arctan, np.cumsum, np.fft.fft, np.linalg.norm, np.add.reduce, lambda t: np.add(t, 1, where=[True, False])):
+    for f in (
+        np.arctan,
+        np.cumsum,
+        np.fft.fft,
+        np.linalg.norm,
+        np.add.reduce,
+        lambda t: np.add(t, 1, where=[True, False]),
+    ):
         with pytest.raises(TypeError, match="no derivative rule"):
             f(x)
     with pytest.raises(TypeError, match=r"detach\(\)"):
@@ -54,12 +91,23 @@ def test_numpy_functions_are_recorded_or_refused():
 
 def test_numbers_on_either_side():
     x = tracked(0.5, 1.5)
-    for f in (lambda x: 1 - x, lambda x: 2 / x, lambda x: 2**x, lambda x: x**3, lambda x: -x, lambda x: abs(x), lambda x: +x,
-              lambda x: x**x, lambda x: sum(x), lambda x: True * x):
+    for f in (
+        lambda x: 1 - x,
+        lambda x: 2 / x,
+        lambda x: 2**x,
+        lambda x: x**3,
+        lambda x: -x,
+        lambda x: abs(x),
+        lambda x: +x,
+        lambda x: x**x,
+        lambda x: sum(x),
+        lambda x: True * x,
+    ):
         assert gradcheck(f, x, order=2)
 
 
-# --- recording --------------------------------------------------------------------------------------------
+# --- recording ------------------------------------------------------------------------------------
+
 
 def test_modes_as_contexts():
     x = tracked(1.0)
@@ -68,7 +116,9 @@ def test_modes_as_contexts():
         with minigrad.enable_grad():
             assert (x * 2).requires_grad
         assert not (x * 2).requires_grad
-        assert minigrad.tensor([1.0], requires_grad=True).requires_grad  # leaves are as they are told
+        assert minigrad.tensor(
+            [1.0], requires_grad=True
+        ).requires_grad  # leaves are as they are told
     with minigrad.inference_mode(), pytest.raises(KeyError):
         assert not (x * 2).requires_grad
         raise KeyError
@@ -90,7 +140,11 @@ def test_modes_as_decorators():
         return x * 2
 
     loud = minigrad.enable_grad()(lambda x: x * 2)
-    assert not quiet(x).requires_grad and quiet.__doc__ == "its docstring" and quiet.__name__ == "quiet"
+    assert (
+        not quiet(x).requires_grad
+        and quiet.__doc__ == "its docstring"
+        and quiet.__name__ == "quiet"
+    )
     assert not minigrad.no_grad(lambda x: x * 2)(x).requires_grad
     assert not minigrad.inference_mode()(lambda x: x * 2)(x).requires_grad
     assert not minigrad.set_grad_enabled(False)(lambda x: x * 2)(x).requires_grad
@@ -152,7 +206,8 @@ def test_integers_and_booleans_carry_no_gradient():
             assert not each.requires_grad and each.is_leaf
 
 
-# --- names, leaves, determinism -----------------------------------------------------------------------------
+# --- names, leaves, determinism -------------------------------------------------------------------
+
 
 def test_names_and_leaves():
     w = tracked(1.0, name="weight")
@@ -184,7 +239,8 @@ def test_two_runs_are_equal_to_the_bit():
     assert run() == run()
 
 
-# --- primitives of one's own ----------------------------------------------------------------------------------
+# --- primitives of one's own ----------------------------------------------------------------------
+
 
 def test_custom_primitive():
     cube = minigrad.primitive(lambda x: x**3, lambda g, y, x: g * 3 * x**2, name="cube")
@@ -197,9 +253,17 @@ def test_custom_primitive():
 
 
 def test_custom_primitive_with_options_broadcasting_and_constants():
-    scaled = minigrad.primitive(lambda x, b, *, k: k * x * b, lambda g, y, x, b, *, k: g * k * b,
-                                lambda g, y, x, b, *, k: g * k * x, name="scaled")
-    assert gradcheck(lambda x, b: scaled(x, b, k=3.0), (minigrad.rand(4, 3, requires_grad=True), tracked(1.0, 2.0, 3.0)), order=2)
+    scaled = minigrad.primitive(
+        lambda x, b, *, k: k * x * b,
+        lambda g, y, x, b, *, k: g * k * b,
+        lambda g, y, x, b, *, k: g * k * x,
+        name="scaled",
+    )
+    assert gradcheck(
+        lambda x, b: scaled(x, b, k=3.0),
+        (minigrad.rand(4, 3, requires_grad=True), tracked(1.0, 2.0, 3.0)),
+        order=2,
+    )
     constant = minigrad.primitive(np.multiply, None, lambda g, z, x, w: g * x, name="weighted")
     a, w = tracked(1.0, 2.0), tracked(3.0, 4.0)
     constant(a, w).sum().backward()
@@ -221,7 +285,9 @@ def test_a_rule_may_return_the_gradient_itself_or_a_number():
     a, b = tracked(1.0), tracked(2.0)
     y = same(a, b)
     y.sum().backward()
-    assert not np.shares_memory(a.grad.array, b.grad.array) and not np.shares_memory(a.grad.array, y.grad.array)
+    assert not np.shares_memory(a.grad.array, b.grad.array) and not np.shares_memory(
+        a.grad.array, y.grad.array
+    )
     number = minigrad.primitive(lambda x: 2 * x, lambda g, *_: 2.0, name="two")
     x = minigrad.tensor(1.0, requires_grad=True)
     number(x).backward()

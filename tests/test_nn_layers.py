@@ -1,4 +1,4 @@
-"""Layers and activations without PyTorch: values by hand, finite differences, randomness, bad input."""
+"""Layers and activations: values by hand, finite differences, randomness, bad input."""
 
 import math
 
@@ -20,7 +20,7 @@ def tensor(data, **options):
     return minigrad.tensor(data, **options)
 
 
-# --- Linear and Embedding -------------------------------------------------------------------------
+# --- Linear and Embedding ------------------------------------------------------------------------
 
 def test_linear_by_hand():
     layer = nn.Linear(2, 3)
@@ -53,7 +53,8 @@ def test_dtypes_of_layers():
         assert {t.dtype for t in layer.state_dict().values()} <= {minigrad.float32, minigrad.int64}
     minigrad.set_default_dtype(minigrad.float32)
     try:
-        assert nn.Linear(1, 1).weight.dtype == nn.BatchNorm1d(1).running_mean.dtype == minigrad.float32
+        assert nn.Linear(1, 1).weight.dtype == minigrad.float32
+        assert nn.BatchNorm1d(1).running_mean.dtype == minigrad.float32
     finally:
         minigrad.set_default_dtype(minigrad.float64)
 
@@ -75,7 +76,7 @@ def test_embedding_padding():
     assert layer.weight.grad.tolist() == [[0, 0], [1, 1], [0, 0], [0, 0]]
 
 
-# --- Dropout --------------------------------------------------------------------------------------
+# --- Dropout -------------------------------------------------------------------------------------
 
 def test_dropout_keeps_the_mean():
     layer, x = nn.Dropout(0.3), minigrad.ones(200, 200, requires_grad=True)
@@ -115,12 +116,13 @@ def test_everything_random_repeats():
     assert draw() == draw()
 
 
-# --- normalization --------------------------------------------------------------------------------
+# --- normalization -------------------------------------------------------------------------------
 
 def test_batch_norm_by_hand():
     layer = nn.BatchNorm1d(1, eps=0.0, momentum=0.5)
     y = layer(tensor([[1.0], [2.0], [3.0]]))
-    np.testing.assert_allclose(y.detach().numpy(), np.array([[-1.0], [0.0], [1.0]]) * math.sqrt(1.5))
+    np.testing.assert_allclose(y.detach().numpy(),
+                               np.array([[-1.0], [0.0], [1.0]]) * math.sqrt(1.5))
     assert layer.running_mean.item() == 1.0  # halfway from 0 to 2
     assert layer.running_var.item() == 1.0  # halfway from 1 to the unbiased variance, 1
     assert layer.num_batches_tracked.item() == 1
@@ -134,7 +136,8 @@ def test_batch_norm_averages_all_batches_without_momentum():
     for batch in batches:
         layer(batch)
     np.testing.assert_allclose(layer.running_mean.numpy(), batches.numpy().mean(axis=(0, 1)))
-    np.testing.assert_allclose(layer.running_var.numpy(), batches.numpy().var(axis=1, ddof=1).mean(axis=0))
+    np.testing.assert_allclose(layer.running_var.numpy(),
+                               batches.numpy().var(axis=1, ddof=1).mean(axis=0))
     layer.reset_running_stats()
     assert layer.running_mean.tolist() == [0, 0] and layer.num_batches_tracked.item() == 0
     layer.weight.data.fill_(5)
@@ -161,16 +164,20 @@ def test_layer_norm_by_hand():
 
 
 GRADCHECKED = [
-    ("Linear", lambda: nn.Linear(3, 2), (4, 3)), ("BatchNorm1d", lambda: nn.BatchNorm1d(3), (4, 3)),
-    ("BatchNorm1d 3-D", lambda: nn.BatchNorm1d(3), (2, 3, 2)), ("LayerNorm", lambda: nn.LayerNorm(3), (4, 3)),
+    ("Linear", lambda: nn.Linear(3, 2), (4, 3)),
+    ("BatchNorm1d", lambda: nn.BatchNorm1d(3), (4, 3)),
+    ("BatchNorm1d 3-D", lambda: nn.BatchNorm1d(3), (2, 3, 2)),
+    ("LayerNorm", lambda: nn.LayerNorm(3), (4, 3)),
     ("GELU", nn.GELU, (4,)), ("GELU tanh", lambda: nn.GELU("tanh"), (4,)), ("SiLU", nn.SiLU, (4,)),
     ("ELU", lambda: nn.ELU(0.7), (4,)), ("Softplus", lambda: nn.Softplus(2.0, 1.0), (4,)),
     ("LogSigmoid", nn.LogSigmoid, (4,)), ("Softmax", lambda: nn.Softmax(-1), (2, 3)),
-    ("LeakyReLU", lambda: nn.LeakyReLU(0.3), (4,)), ("MLP", lambda: minigrad.MLP(3, [2, 1], "tanh"), (2, 3)),
+    ("LeakyReLU", lambda: nn.LeakyReLU(0.3), (4,)),
+    ("MLP", lambda: minigrad.MLP(3, [2, 1], "tanh"), (2, 3)),
 ]
 
 
-@pytest.mark.parametrize("make, shape", [case[1:] for case in GRADCHECKED], ids=[c[0] for c in GRADCHECKED])
+@pytest.mark.parametrize("make, shape", [case[1:] for case in GRADCHECKED],
+                         ids=[c[0] for c in GRADCHECKED])
 def test_gradients_equal_finite_differences(make, shape):
     module = make()
     for p in module.parameters():
@@ -179,10 +186,11 @@ def test_gradients_equal_finite_differences(make, shape):
     assert gradcheck(lambda x, *_: module(x), inputs)
 
 
-# --- activations ----------------------------------------------------------------------------------
+# --- activations ---------------------------------------------------------------------------------
 
 ACTIVATIONS = [
-    (nn.ReLU(), [0, 0, 0, 1]), (nn.LeakyReLU(), [-0.02, -0.01, 0, 1]), (nn.LeakyReLU(0.5), [-1, -0.5, 0, 1]),
+    (nn.ReLU(), [0, 0, 0, 1]), (nn.LeakyReLU(), [-0.02, -0.01, 0, 1]),
+    (nn.LeakyReLU(0.5), [-1, -0.5, 0, 1]),
     (nn.Tanh(), np.tanh([-2, -1, 0, 1])), (nn.Sigmoid(), 1 / (1 + np.exp([2, 1, 0, -1]))),
     (nn.SiLU(), [-2, -1, 0, 1] / (1 + np.exp([2, 1, 0, -1]))),
     (nn.ELU(2.0), [2 * math.expm1(-2), 2 * math.expm1(-1), 0, 1]),
@@ -194,12 +202,15 @@ ACTIVATIONS = [
 ]
 
 
-@pytest.mark.parametrize("module, expected", ACTIVATIONS, ids=lambda v: repr(v) if hasattr(v, "eval") else "")
+@pytest.mark.parametrize("module, expected", ACTIVATIONS,
+                         ids=lambda v: repr(v) if hasattr(v, "eval") else "")
 def test_activation_values(module, expected):
-    np.testing.assert_allclose(module(tensor([-2.0, -1.0, 0.0, 1.0])).numpy(), expected, atol=1e-15)
+    np.testing.assert_allclose(module(tensor([-2.0, -1.0, 0.0, 1.0])).numpy(), expected,
+                               atol=1e-15)
 
 
-EVERYWHERE_FINITE = [nn.Tanh(), nn.Sigmoid(), nn.SiLU(), nn.ELU(), nn.GELU(), nn.Softplus(), nn.LogSigmoid(),
+EVERYWHERE_FINITE = [nn.Tanh(), nn.Sigmoid(), nn.SiLU(), nn.ELU(), nn.GELU(), nn.Softplus(),
+                     nn.LogSigmoid(),
                      nn.LogSoftmax(0), nn.Softmax(0), nn.Softplus(beta=3.0)]
 
 
@@ -235,15 +246,17 @@ def test_flatten():
     assert nn.Flatten(0, 1)(x).shape == (6, 4)
 
 
-# --- initial values -------------------------------------------------------------------------------
+# --- initial values ------------------------------------------------------------------------------
 
 def test_initial_values_fill_in_place():
     p = nn.Parameter(np.zeros((3, 4)))
-    for fill in (nn.init.uniform_, nn.init.normal_, nn.init.ones_, nn.init.zeros_, nn.init.xavier_uniform_,
+    for fill in (nn.init.uniform_, nn.init.normal_, nn.init.ones_, nn.init.zeros_,
+                 nn.init.xavier_uniform_,
                  nn.init.kaiming_normal_, nn.init.eye_, lambda t: nn.init.constant_(t, 3)):
         assert fill(p) is p and p.requires_grad and p.is_leaf
     assert p.tolist() == [[3] * 4] * 3
-    a, b = (nn.init.normal_(minigrad.empty(5), generator=minigrad.Generator().manual_seed(3)) for _ in "ab")
+    a, b = (nn.init.normal_(minigrad.empty(5), generator=minigrad.Generator().manual_seed(3))
+            for _ in range(2))
     assert a.tolist() == b.tolist()
 
 
@@ -255,7 +268,7 @@ def test_a_refilled_parameter_is_noticed_by_backward():
         y.backward()
 
 
-# --- clipping -------------------------------------------------------------------------------------
+# --- clipping ------------------------------------------------------------------------------------
 
 def test_clipping():
     p, q, unused = nn.Parameter([0.0, 0.0]), nn.Parameter([0.0]), nn.Parameter([0.0])
@@ -273,14 +286,17 @@ def test_clipping():
     assert p.grad.tolist() == [math.inf, 1.0]
 
 
-# --- bad input: the type of error, and what its message must name -----------------------------------------
+# --- bad input: the type of error, and what its message must name --------------------------------
 
 BAD = [
-    (lambda: nn.Linear(3, 2)(minigrad.ones(4, 5)), RuntimeError, r"\(4, 5\).*5 features.*\(2, 3\).*takes 3"),
-    (lambda: nn.Linear(3, 2)(tensor([[1.0, 2.0]], name="batch")), RuntimeError, "'batch'.*2 features"),
+    (lambda: nn.Linear(3, 2)(minigrad.ones(4, 5)), RuntimeError,
+     r"\(4, 5\).*5 features.*\(2, 3\).*takes 3"),
+    (lambda: nn.Linear(3, 2)(tensor([[1.0, 2.0]], name="batch")), RuntimeError,
+     "'batch'.*2 features"),
     (lambda: nn.Linear(3, 2, bias=False)(minigrad.ones(2)), RuntimeError, "2 features.*takes 3"),
     (lambda: nn.Linear(3, 2)(tensor(1.0)), RuntimeError, "no features.*takes 3"),
-    (lambda: nn.Linear(3, 2)([1.0, 2.0, 3.0]), TypeError, r"must be a Tensor, not list.*minigrad.tensor"),
+    (lambda: nn.Linear(3, 2)([1.0, 2.0, 3.0]), TypeError,
+     r"must be a Tensor, not list.*minigrad.tensor"),
     (lambda: nn.Linear(3, 2)(np.ones(2)), RuntimeError, "2 features.*takes 3"),
     (lambda: F.linear(minigrad.ones(2), minigrad.ones(2)), RuntimeError, "linear"),
     (lambda: nn.Linear(0, 2), ValueError, "in_features must be a positive whole number, got 0"),
@@ -304,20 +320,23 @@ BAD = [
     (lambda: F.dropout(tensor([1, 2])), RuntimeError, "floating point.*int64"),
     (lambda: nn.BatchNorm1d(0), ValueError, "num_features"),
     (lambda: nn.BatchNorm1d(3)(minigrad.ones(1, 3)), ValueError, r"more than 1 value.*\(1, 3\)"),
-    (lambda: nn.BatchNorm1d(3)(minigrad.ones(4, 2)), RuntimeError, r"BatchNorm1d\(3\).*\(4, 2\).*2 features"),
+    (lambda: nn.BatchNorm1d(3)(minigrad.ones(4, 2)), RuntimeError,
+     r"BatchNorm1d\(3\).*\(4, 2\).*2 features"),
     (lambda: nn.BatchNorm1d(3)(minigrad.ones(3)), ValueError, r"2D or 3D.*\(3,\)"),
     (lambda: nn.BatchNorm1d(3)(minigrad.ones(2, 3, 1, 1)), ValueError, "2D or 3D"),
     (lambda: nn.LayerNorm(0), ValueError, "normalized_shape"),
     (lambda: nn.LayerNorm((2, -1)), ValueError, "normalized_shape.*-1"),
     (lambda: nn.LayerNorm(3)(minigrad.ones(2, 4)), RuntimeError, r"\(3,\).*\(2, 4\)"),
     (lambda: nn.LayerNorm((2, 3))(minigrad.ones(3)), RuntimeError, r"\(2, 3\).*\(3,\)"),
-    (lambda: F.gelu(minigrad.ones(2), approximate="erf"), RuntimeError, "'none' or 'tanh', got 'erf'"),
+    (lambda: F.gelu(minigrad.ones(2), approximate="erf"), RuntimeError,
+     "'none' or 'tanh', got 'erf'"),
     (lambda: nn.Tanh(3), TypeError, "takes 1 positional"),
     (lambda: nn.ReLU(slope=3), TypeError, "slope"),
     (lambda: F.softmax(tensor([1, 2]), dim=0), RuntimeError, "int64"),
     (lambda: F.softmax(minigrad.ones(2, 2), dim=2), IndexError, r"\[-2, 1\], but got 2"),
     (lambda: nn.init.xavier_uniform_(minigrad.ones(3)), ValueError, r"2 dimensions.*\(3,\)"),
-    (lambda: nn.init.kaiming_normal_(minigrad.ones(3, 2), mode="fan"), ValueError, "fan_in.*'fan'"),
+    (lambda: nn.init.kaiming_normal_(minigrad.ones(3, 2), mode="fan"), ValueError,
+     "fan_in.*'fan'"),
     (lambda: nn.init.calculate_gain("swish"), ValueError, "'swish'.*leaky_relu"),
     (lambda: nn.init.eye_(minigrad.ones(3)), ValueError, r"\(3,\)"),
     (lambda: nn.init.normal_(minigrad.ones(3), std=-1), RuntimeError, "std -1"),

@@ -1,4 +1,4 @@
-"""Losses without PyTorch: values by hand, the identities between them, extremes, bad input."""
+"""Losses: values by hand, the identities between them, extremes, bad input."""
 
 import math
 import warnings
@@ -24,7 +24,7 @@ def log_probabilities(scores=SCORES):
     return scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
 
 
-# --- values by hand -------------------------------------------------------------------------------
+# --- values by hand ------------------------------------------------------------------------------
 
 BY_HAND = [
     (nn.MSELoss(), [1.0, 2.0], [0.0, 4.0], 2.5), (nn.MSELoss("sum"), [1.0, 2.0], [0.0, 4.0], 5.0),
@@ -52,7 +52,7 @@ def test_by_hand(loss, input, target, expected):
     np.testing.assert_allclose(loss(tensor(input), tensor(target)).numpy(), expected, rtol=1e-12)
 
 
-# --- identities -----------------------------------------------------------------------------------
+# --- identities ----------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
 @pytest.mark.parametrize("weight", [None, [1.0, 2.0, 0.5]])
@@ -75,7 +75,8 @@ def test_classes_are_probabilities_of_one():
 def test_the_gradient_of_cross_entropy_is_softmax_minus_target():
     x = tensor(SCORES, requires_grad=True)
     F.cross_entropy(x, tensor(LABELS), reduction="sum").backward()
-    np.testing.assert_allclose(x.grad.numpy(), np.exp(log_probabilities()) - np.eye(3)[LABELS], atol=1e-15)
+    np.testing.assert_allclose(x.grad.numpy(), np.exp(log_probabilities()) - np.eye(3)[LABELS],
+                               atol=1e-15)
 
 
 def test_logits_are_probabilities_before_sigmoid():
@@ -120,7 +121,7 @@ def test_gradients_of_class_losses_equal_finite_differences(shape, smoothing):
         lambda x: F.cross_entropy(x, labels, weight=weight, label_smoothing=smoothing), [x])
 
 
-# --- dtypes, extremes -----------------------------------------------------------------------------
+# --- dtypes, extremes ----------------------------------------------------------------------------
 
 @pytest.mark.parametrize("labels", [np.array(LABELS, t) for t in ("int64", "int32", "uint8")])
 def test_labels_of_any_integer_dtype(labels):
@@ -131,7 +132,8 @@ def test_labels_of_any_integer_dtype(labels):
 
 def test_float32_stays_float32():
     x = tensor(SCORES, dtype=minigrad.float32, requires_grad=True)
-    for options in ({}, {"weight": tensor([1.0, 2.0, 3.0])}, {"label_smoothing": 0.1}, {"ignore_index": 1}):
+    for options in ({}, {"weight": tensor([1.0, 2.0, 3.0])}, {"label_smoothing": 0.1},
+                    {"ignore_index": 1}):
         loss = F.cross_entropy(x, tensor(LABELS), **options)
         assert loss.dtype == minigrad.float32
         loss.backward()
@@ -149,7 +151,8 @@ def test_huge_scores_stay_finite(recwarn):
     loss.sum().backward()
     assert x.grad.tolist() == [[0, 0], [-1, 1]]
     y = tensor([1e4, -1e4, 1e4, -1e4])
-    assert F.binary_cross_entropy_with_logits(y, tensor([1.0, 0.0, 0.0, 1.0]), reduction="none").tolist() \
+    assert F.binary_cross_entropy_with_logits(y, tensor([1.0, 0.0, 0.0, 1.0]),
+                                              reduction="none").tolist() \
         == [0, 0, 1e4, 1e4]
     assert not list(recwarn)
 
@@ -161,7 +164,8 @@ def test_an_ignored_sample_may_be_infinitely_wrong():
     assert loss.item() == 2 and logp.grad.tolist() == [[0, 0], [0, -1]]
 
 
-@pytest.mark.parametrize("reduction, expected", [("mean", math.nan), ("sum", 0.0), ("none", [0.0] * 3)])
+@pytest.mark.parametrize("reduction, expected",
+                         [("mean", math.nan), ("sum", 0.0), ("none", [0.0] * 3)])
 def test_a_batch_that_is_ignored_altogether(reduction, expected):
     loss = F.cross_entropy(tensor(SCORES), tensor([-100] * 3), reduction=reduction)
     np.testing.assert_array_equal(loss.numpy(), expected)
@@ -186,7 +190,7 @@ def test_weights_are_part_of_the_state():
     assert repr(loss) == "CrossEntropyLoss()"
 
 
-# --- bad input ------------------------------------------------------------------------------------
+# --- bad input -----------------------------------------------------------------------------------
 
 def cross_entropy(labels, scores=SCORES, **options):
     return lambda: F.cross_entropy(tensor(scores), tensor(labels), **options)
@@ -205,33 +209,45 @@ BAD = [
     (cross_entropy(0), ValueError, r"\(3,\).*\(\)"),
     (cross_entropy(0, scores=1.0), ValueError, "0-d"),
     (lambda: F.nll_loss(tensor(1.0), tensor(0)), ValueError, "0-d"),
-    (lambda: F.cross_entropy(tensor(SCORES), LABELS), TypeError, "target must be a Tensor, not list"),
-    (lambda: F.cross_entropy(SCORES, tensor(LABELS)), TypeError, "input must be a Tensor, not list"),
+    (lambda: F.cross_entropy(tensor(SCORES), LABELS), TypeError,
+     "target must be a Tensor, not list"),
+    (lambda: F.cross_entropy(SCORES, tensor(LABELS)), TypeError,
+     "input must be a Tensor, not list"),
     (lambda: F.nll_loss(tensor(SCORES), LABELS), TypeError, "target must be a Tensor, not list"),
     (cross_entropy(LABELS, scores=[[1, 2, 3]] * 3), RuntimeError, "floating point.*int64"),
     (cross_entropy(LABELS, weight=minigrad.ones(2)), RuntimeError, r"all 3 classes.*\(2,\)"),
     (cross_entropy(LABELS, weight=[1.0, 2, 3]), TypeError, "weight must be a Tensor, not list"),
-    (cross_entropy(LABELS, weight=minigrad.ones(3, requires_grad=True)), RuntimeError, "no gradient"),
+    (cross_entropy(LABELS, weight=minigrad.ones(3, requires_grad=True)), RuntimeError,
+     "no gradient"),
     (cross_entropy([[0.5, 0.5, 0.0]] * 3, weight=minigrad.ones(2)), RuntimeError, "all 3 classes"),
     (cross_entropy(LABELS, label_smoothing=1.5), RuntimeError, "label_smoothing.*1.5"),
     (cross_entropy(LABELS, label_smoothing=-0.1), RuntimeError, "label_smoothing.*-0.1"),
-    (cross_entropy(LABELS, reduction="avg"), ValueError, "'avg' is not a valid value for reduction"),
+    (cross_entropy(LABELS, reduction="avg"), ValueError,
+     "'avg' is not a valid value for reduction"),
     (lambda: nn.CrossEntropyLoss(reduction="average"), ValueError, "'average'"),
     (lambda: nn.MSELoss(minigrad.ones(3)), ValueError, "tensor.*not a valid value for reduction"),
     (lambda: nn.MSELoss(weights=3), TypeError, "weights"),
     (lambda: F.mse_loss(minigrad.ones(2), minigrad.ones(3)), RuntimeError, r"\(2,\).*\(3,\)"),
     (lambda: F.mse_loss(minigrad.ones(2), [1.0, 2.0]), TypeError, "mse_loss: target.*not list"),
     (lambda: F.mse_loss(minigrad.ones(2), minigrad.ones(2), reduction="x"), ValueError, "'x'"),
-    (lambda: F.huber_loss(minigrad.ones(2), minigrad.ones(2), delta=0), RuntimeError, "delta, got 0"),
-    (lambda: F.smooth_l1_loss(minigrad.ones(2), minigrad.ones(2), beta=-1), RuntimeError, "beta, got -1"),
-    (lambda: F.binary_cross_entropy(tensor([1.5]), tensor([1.0])), RuntimeError, "between 0 and 1, found 1.5"),
+    (lambda: F.huber_loss(minigrad.ones(2), minigrad.ones(2), delta=0), RuntimeError,
+     "delta, got 0"),
+    (lambda: F.smooth_l1_loss(minigrad.ones(2), minigrad.ones(2), beta=-1), RuntimeError,
+     "beta, got -1"),
+    (lambda: F.binary_cross_entropy(tensor([1.5]), tensor([1.0])), RuntimeError,
+     "0 and 1, found 1.5"),
     (lambda: F.binary_cross_entropy(tensor([math.nan]), tensor([1.0])), RuntimeError, "found nan"),
-    (lambda: F.binary_cross_entropy(tensor([0.5]), tensor([1])), RuntimeError, "floating point.*int64"),
-    (lambda: F.binary_cross_entropy(tensor([0.5]), tensor([[1.0]])), ValueError, r"\(1, 1\).*\(1,\)"),
-    (lambda: F.binary_cross_entropy_with_logits(tensor([0.5]), tensor([1.0, 0.0])), ValueError, r"\(2,\)"),
-    (lambda: F.binary_cross_entropy_with_logits(tensor([0.5]), tensor([1])), RuntimeError, "int64"),
+    (lambda: F.binary_cross_entropy(tensor([0.5]), tensor([1])), RuntimeError,
+     "floating point.*int64"),
+    (lambda: F.binary_cross_entropy(tensor([0.5]), tensor([[1.0]])), ValueError,
+     r"\(1, 1\).*\(1,\)"),
+    (lambda: F.binary_cross_entropy_with_logits(tensor([0.5]), tensor([1.0, 0.0])), ValueError,
+     r"\(2,\)"),
+    (lambda: F.binary_cross_entropy_with_logits(tensor([0.5]), tensor([1])), RuntimeError,
+     "int64"),
     (lambda: F.binary_cross_entropy_with_logits(tensor([0.5, 1.0]), tensor([1.0, 0.0]),
-                                                pos_weight=minigrad.ones(3)), RuntimeError, r"\(3,\)"),
+                                                pos_weight=minigrad.ones(3)), RuntimeError,
+                                                r"\(3,\)"),
     (lambda: F.binary_cross_entropy(tensor([0.5]), 1.0), ValueError, r"\(\).*\(1,\)"),
 ]
 

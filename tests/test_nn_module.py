@@ -1,4 +1,4 @@
-"""Module: registration, walking, names, modes, state, containers, repr, and the mistakes they refuse."""
+"""Module: registration, walking, names, modes, state, containers, repr, and refused mistakes."""
 
 import collections
 import copy
@@ -32,7 +32,7 @@ def names(pairs):
     return [name for name, _ in pairs]
 
 
-# --- registration ---------------------------------------------------------------------------------
+# --- registration --------------------------------------------------------------------------------
 
 def test_members_are_found_in_order():
     net = Net()
@@ -47,7 +47,7 @@ def test_members_are_found_in_order():
     assert names(net.named_children()) == ["first", "rest"]
     assert names(net.named_parameters(recurse=False)) == ["gain"]
     assert list(net.children()) == [net.first, net.rest]
-    assert list(net.modules())[0] is net
+    assert next(net.modules()) is net
     assert all(p.requires_grad and p.is_leaf for p in net.parameters())
 
 
@@ -69,7 +69,8 @@ def test_shared_members_are_walked_once_but_saved_under_both_names():
     assert names(net.named_parameters()) == ["0.weight", "0.bias", "1.bias"]
     assert names(net.named_parameters(remove_duplicate=False))[-1] == "2.bias"
     assert names(net.named_modules()) == ["", "0", "1"]
-    assert list(net.state_dict()) == ["0.weight", "0.bias", "1.weight", "1.bias", "2.weight", "2.bias"]
+    assert list(net.state_dict()) == ["0.weight", "0.bias", "1.weight", "1.bias", "2.weight",
+                                      "2.bias"]
     assert names(net.named_children()) == ["0", "1"]
 
 
@@ -146,8 +147,10 @@ BAD_MEMBERS = [
     (lambda m: m.register_buffer("a.b", minigrad.zeros(1)), KeyError, "a.b"),
     (lambda m: m.register_buffer("", minigrad.zeros(1)), KeyError, "empty"),
     (lambda m: m.register_buffer("new", 3), TypeError, "int as buffer 'new'"),
-    (lambda m: m.register_parameter("new", minigrad.zeros(1)), TypeError, "Tensor as parameter 'new'"),
-    (lambda m: m.register_parameter("forward", nn.Parameter([1.0])), KeyError, "'forward' already"),
+    (lambda m: m.register_parameter("new", minigrad.zeros(1)), TypeError,
+     "Tensor as parameter 'new'"),
+    (lambda m: m.register_parameter("forward", nn.Parameter([1.0])), KeyError,
+     "'forward' already"),
     (lambda m: m.add_module("a.b", nn.ReLU()), KeyError, "a.b"),
     (lambda m: m.add_module("seen", nn.ReLU()), KeyError, "'seen' already exists"),
     (lambda m: m.add_module("new", nn.ReLU), TypeError, "nn.ReLU\\(\\)"),
@@ -167,7 +170,8 @@ BAD_MEMBERS = [
     (lambda m: m.to("bool"), TypeError, "floating point.*bool"),
     (lambda m: m.to("cuda"), RuntimeError, "cuda"),
     (lambda m: nn.Module()(1), NotImplementedError, "does not define forward"),
-    (lambda m: nn.ModuleList([nn.ReLU()])(1), NotImplementedError, "ModuleList does not define forward"),
+    (lambda m: nn.ModuleList([nn.ReLU()])(1), NotImplementedError,
+     "ModuleList does not define forward"),
 ]
 
 
@@ -180,7 +184,7 @@ def test_refused(mistake, kind, message):
     assert (list(net.state_dict()), repr(net)) == before
 
 
-# --- names by path --------------------------------------------------------------------------------
+# --- names by path -------------------------------------------------------------------------------
 
 def test_parameters_are_named_by_their_path():
     net = Net()
@@ -220,7 +224,7 @@ def test_the_running_module_is_forgotten_after_an_error():
     assert (minigrad.ones(1, requires_grad=True) * 2).module is None
 
 
-# --- modes and gradients --------------------------------------------------------------------------
+# --- modes and gradients -------------------------------------------------------------------------
 
 def test_train_and_eval_reach_all_modules():
     net = Net()
@@ -262,7 +266,7 @@ def test_apply_visits_children_first():
     assert not net.first.weight.numpy().any()
 
 
-# --- dtype ----------------------------------------------------------------------------------------
+# --- dtype ---------------------------------------------------------------------------------------
 
 def test_casting_in_place():
     net = Net()
@@ -278,7 +282,8 @@ def test_casting_in_place():
     assert y.dtype == minigrad.float32
     y.sum().backward()
     assert net.double().first.weight.dtype == minigrad.float64
-    assert net.to("float32").gain.dtype == net.to(dtype=minigrad.float32).gain.dtype == minigrad.float32
+    assert net.to("float32").gain.dtype == minigrad.float32
+    assert net.double().to(dtype=minigrad.float32).gain.dtype == minigrad.float32
     assert net.half().gain.dtype == minigrad.float16
     assert net.to(minigrad.zeros(1)).gain.dtype == minigrad.float64
     assert net.to("cpu") is net.to(device="cpu") is net.cpu() is net
@@ -293,7 +298,7 @@ def test_casting_between_forward_and_backward_is_noticed():
         loss.backward()
 
 
-# --- state ----------------------------------------------------------------------------------------
+# --- state ---------------------------------------------------------------------------------------
 
 def test_a_state_is_a_copy():
     net = Net()
@@ -316,7 +321,8 @@ def test_a_state_may_hold_arrays_and_lists():
 BAD_STATES = [
     ({"gain": None}, {}, ["missing: gain"]),
     ({}, {"other": np.zeros(1)}, ["unknown: other"]),
-    ({}, {"rest.1.num_batches_tracked": np.zeros(2)}, ["rest.1.num_batches_tracked", r"\(2,\)", r"\(\)"]),
+    ({}, {"rest.1.num_batches_tracked": np.zeros(2)},
+     ["rest.1.num_batches_tracked", r"\(2,\)", r"\(\)"]),
     ({"gain": None, "seen": None}, {"extra": np.zeros(1), "first.bias": np.zeros(4)},
      ["missing: gain, seen", "unknown: extra", "first.bias", r"\(4,\)", r"\(3,\)"]),
     ({}, {"rest.1.running_var": ["a", "b", "c"]}, ["rest.1.running_var", "not numeric"]),
@@ -370,11 +376,16 @@ def test_deep_copies_share_nothing():
     twin.gain.data.fill_(0)
     twin.seen.fill_(7)
     twin.first.weight.data.fill_(0)
-    assert net.gain.tolist() == [1, 2, 3] and net.seen.item() == 0 and net.first.weight.numpy().all()
+    assert net.gain.tolist() == [1, 2, 3] and net.seen.item() == 0
+    assert net.first.weight.numpy().all()
     twin.gain = nn.Parameter([5.0])
     assert net.gain.numel() == 3
     twin(minigrad.rand(4, 2)).sum().backward()
     assert net.first.weight.grad is None
+
+
+def living_tensors():
+    return sum(issubclass(type(o), minigrad.Tensor) for o in gc.get_objects())
 
 
 def test_models_leave_no_garbage_behind():
@@ -384,16 +395,16 @@ def test_models_leave_no_garbage_behind():
         net, x = Net(), minigrad.rand(4, 2)
         net(x).sum().backward()
         net.zero_grad()
-        before = sum(isinstance(o, minigrad.Tensor) for o in gc.get_objects())
+        before = living_tensors()
         for _ in range(3):
             net(x).sum().backward()
             net.zero_grad()
-        assert sum(isinstance(o, minigrad.Tensor) for o in gc.get_objects()) == before
+        assert living_tensors() == before
     finally:
         gc.enable()
 
 
-# --- containers -----------------------------------------------------------------------------------
+# --- containers ----------------------------------------------------------------------------------
 
 def test_sequential():
     a, b, c = nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 1)
@@ -409,10 +420,13 @@ def test_sequential():
     net += nn.Sequential(b, c)
     assert list(net) == [a, b, c]
     assert nn.Sequential()(x) is x
+    tail = net[1:].append(a)
+    assert list(tail) == [b, c, a] and list(net[1:] + net[:1]) == [b, c, a]
 
 
 def test_named_sequential():
-    net = nn.Sequential(collections.OrderedDict(first=nn.Linear(2, 2), second=nn.Tanh(), last=nn.ReLU()))
+    net = nn.Sequential(collections.OrderedDict(first=nn.Linear(2, 2), second=nn.Tanh(),
+                                                last=nn.ReLU()))
     assert net.first is net[0] and names(net.named_parameters()) == ["first.weight", "first.bias"]
     assert names(net[::2].named_children()) == ["first", "last"]
     net[1] = nn.Sigmoid()
@@ -447,7 +461,7 @@ def test_module_dict():
     assert names(heads.named_parameters()) == ["a.weight", "a.bias"]
 
 
-# --- repr: PyTorch's text (test_nn_torch.py compares many more) ---------------------------------------
+# --- repr: PyTorch's text (test_nn_torch.py compares many more) ----------------------------------
 
 REPR = """Model(
   (encoder): Sequential(
@@ -482,7 +496,7 @@ def test_repr():
     assert repr(nn.Parameter([1.0])).startswith("Parameter containing:\ntensor([1.]")
 
 
-# --- MLP, as a reader of a scalar autograd tutorial calls it ---------------------------------------------
+# --- MLP, as a reader of a scalar autograd tutorial calls it -------------------------------------
 
 XS = [[2.0, 3.0, -1.0], [3.0, -1.0, 0.5], [0.5, 1.0, 1.0], [1.0, 1.0, -1.0]]
 YS = [1.0, -1.0, -1.0, 1.0]
@@ -523,7 +537,8 @@ def test_gradients_flow_into_a_list_of_tensors():
     assert a.grad.item() != 0 and b.grad.item() != 0
 
 
-@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "leaky_relu", "elu", "gelu", "silu",
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "leaky_relu", "elu", "gelu",
+                                        "silu",
                                         "softplus", nn.Tanh, lambda: nn.LeakyReLU(0.3)])
 def test_mlp_activations(activation):
     net = minigrad.MLP(2, (3, 3, 1), activation)

@@ -1,4 +1,4 @@
-"""nn equals PyTorch's: values, gradients, running statistics, initial values, state dicts and reprs."""
+"""nn equals PyTorch's: values, gradients, statistics, initial values, state dicts and reprs."""
 
 import copy
 import itertools
@@ -50,7 +50,8 @@ def close(ours, theirs, what="", tolerance=0):
     assert str(ours.dtype) == str(theirs.dtype).replace("torch.", ""), what
     tolerance = max(TOLERANCE.get(str(ours.dtype), 0), tolerance)
     size = np.abs(theirs.numpy()[np.isfinite(theirs.numpy())]).max(initial=0)
-    np.testing.assert_allclose(ours.detach().numpy(), theirs.numpy(), tolerance, tolerance * (size + 1e-5),
+    np.testing.assert_allclose(ours.detach().numpy(), theirs.numpy(), tolerance,
+                               tolerance * (size + 1e-5),
                                err_msg=what)
 
 
@@ -63,14 +64,15 @@ def both_backward(ours, theirs):
 
 
 def compare(function, torch_function, arrays, dtype="float64", tolerance=0, **options):
-    """Values and gradients of function(*arrays, **options) in both; arrays among the options too."""
+    """Compares values and gradients of function(*arrays, **options), options also arrays."""
     inputs = [pair(a, dtype) for a in arrays]
-    extra = {name: pair(value, dtype, tracked=False) if isinstance(value, np.ndarray) else (value, value)
+    extra = {name: pair(value, dtype, False) if isinstance(value, np.ndarray) else (value, value)
              for name, value in options.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         ours = function(*[x for x, _ in inputs], **{name: x for name, (x, _) in extra.items()})
-        theirs = torch_function(*[x for _, x in inputs], **{name: x for name, (_, x) in extra.items()})
+        theirs = torch_function(*[x for _, x in inputs],
+                                **{name: x for name, (_, x) in extra.items()})
     what = f"{function} {options}"
     close(ours, theirs, what, tolerance)
     both_backward(ours, theirs)
@@ -78,13 +80,14 @@ def compare(function, torch_function, arrays, dtype="float64", tolerance=0, **op
         close(x.grad, y.grad, "gradient of " + what, tolerance)
 
 
-# --- activations ----------------------------------------------------------------------------------
+# --- activations ---------------------------------------------------------------------------------
 
 NUMBERS = np.array([[-1e4, -30.0, -3.1, -1.0, -1e-3, 0.0], [1e-3, 0.5, 1.0, 20.0, 21.0, 1e4]])
 # fmt: off
 ACTIVATIONS = [
     ("relu", {}), ("tanh", {}), ("sigmoid", {}), ("silu", {}), ("logsigmoid", {}),
-    ("leaky_relu", {}), ("leaky_relu", {"negative_slope": 0.3}), ("leaky_relu", {"negative_slope": -0.5}),
+    ("leaky_relu", {}), ("leaky_relu", {"negative_slope": 0.3}),
+    ("leaky_relu", {"negative_slope": -0.5}),
     ("leaky_relu", {"negative_slope": 0.0}),
     ("elu", {}), ("elu", {"alpha": 0.3}), ("elu", {"alpha": 2}),
     ("gelu", {}), ("gelu", {"approximate": "tanh"}),
@@ -125,11 +128,15 @@ def test_in_place_activations(name, options, rng):
 
 MODULES = [
     lambda m: m.ReLU(), lambda m: m.LeakyReLU(0.2), lambda m: m.Tanh(), lambda m: m.Sigmoid(),
-    lambda m: m.GELU(), lambda m: m.GELU("tanh"), lambda m: m.SiLU(), lambda m: m.Softplus(2.0, 3.0),
-    lambda m: m.ELU(0.7), lambda m: m.Softmax(-1), lambda m: m.LogSoftmax(dim=0), lambda m: m.LogSigmoid(),
-    lambda m: m.Flatten(), lambda m: m.Flatten(0, 1), lambda m: m.Identity(), lambda m: m.Dropout(0.0),
+    lambda m: m.GELU(), lambda m: m.GELU("tanh"), lambda m: m.SiLU(),
+    lambda m: m.Softplus(2.0, 3.0),
+    lambda m: m.ELU(0.7), lambda m: m.Softmax(-1), lambda m: m.LogSoftmax(dim=0),
+    lambda m: m.LogSigmoid(),
+    lambda m: m.Flatten(), lambda m: m.Flatten(0, 1), lambda m: m.Identity(),
+    lambda m: m.Dropout(0.0),
     lambda m: m.LayerNorm(3), lambda m: m.LayerNorm((2, 3), eps=0.1),
-    lambda m: m.LayerNorm([4, 2, 3], bias=False), lambda m: m.LayerNorm(3, elementwise_affine=False),
+    lambda m: m.LayerNorm([4, 2, 3], bias=False),
+    lambda m: m.LayerNorm(3, elementwise_affine=False),
     lambda m: m.Linear(3, 5), lambda m: m.Linear(3, 5, bias=False), lambda m: m.Linear(3, 1),
 ]
 
@@ -176,10 +183,11 @@ def test_linear_shapes(shape, bias, rng):
 
 
 @pytest.mark.parametrize("padding", [None, 1, -1])
-@pytest.mark.parametrize("labels", [np.array(2), np.array([0, 3, 3, 1]), np.array([[1, 2, 0], [3, 3, 3]]),
+@pytest.mark.parametrize("labels", [np.array(2), np.array([0, 3, 3, 1]),
+                                    np.array([[1, 2, 0], [3, 3, 3]]),
                                     np.array([[1, 2]], dtype=np.int32)])
 def test_embedding(labels, padding):
-    ours, theirs = nn.Embedding(4, 3, padding_idx=padding), torch.nn.Embedding(4, 3, padding_idx=padding)
+    ours, theirs = (library.Embedding(4, 3, padding_idx=padding) for library in (nn, torch.nn))
     loaded(ours, theirs)
     assert repr(ours) == repr(theirs)
     compare_modules(ours, theirs, labels)
@@ -187,11 +195,12 @@ def test_embedding(labels, padding):
         assert ours.weight[padding].tolist() == [0, 0, 0]
 
 
-# --- normalization --------------------------------------------------------------------------------
+# --- normalization -------------------------------------------------------------------------------
 
 BATCH_NORMS = [
     {}, {"momentum": 0.3}, {"momentum": None}, {"momentum": 0.0}, {"momentum": 1.0}, {"eps": 0.1},
-    {"affine": False}, {"bias": False}, {"track_running_stats": False}, {"affine": False, "momentum": None},
+    {"affine": False}, {"bias": False}, {"track_running_stats": False},
+    {"affine": False, "momentum": None},
     {"affine": False, "track_running_stats": False}]
 
 
@@ -222,16 +231,16 @@ def test_batch_norm_function(training, statistics, rng):
     x, weight, bias = rng.normal(size=(5, 3)), rng.normal(size=3), rng.normal(size=3)
     means = pair(rng.normal(size=3), tracked=False) if statistics else (None, None)
     variances = pair(rng.uniform(size=3), tracked=False) if statistics else (None, None)
-    for library, i in ((F, 0), (TF, 1)):
-        out = library.batch_norm(pair(x)[i], means[i], variances[i], pair(weight)[i], pair(bias)[i],
-                                 training=training, momentum=0.4, eps=1e-3)
-        results = out if i == 0 else (results, out)
-    close(*results)
+    ours, theirs = (
+        library.batch_norm(pair(x)[i], means[i], variances[i], pair(weight)[i], pair(bias)[i],
+                           training=training, momentum=0.4, eps=1e-3)
+        for i, library in enumerate((F, TF)))
+    close(ours, theirs)
     close(means[0], means[1])
     close(variances[0], variances[1])
 
 
-# --- losses of numbers ----------------------------------------------------------------------------
+# --- losses of numbers ---------------------------------------------------------------------------
 
 REDUCTIONS = ["none", "mean", "sum"]
 
@@ -246,7 +255,8 @@ def test_regression_losses(name, options, reduction, dtype, rng):
     x, y = rng.normal(size=(4, 3)), rng.normal(size=(4, 3))
     y[0] = x[0]
     y[1, 0] = x[1, 0] + 1
-    for a, b in [(x, y), (x[0, 0], y[0, 1]), (x * 1e4, y), (x[:0], y[:0]), (x, y[:, :1]), (x, y[0])]:
+    for a, b in [(x, y), (x[0, 0], y[0, 1]), (x * 1e4, y), (x[:0], y[:0]), (x, y[:, :1]),
+                 (x, y[0])]:
         compare(getattr(F, name), getattr(TF, name), [a, b], dtype, reduction=reduction, **options)
 
 
@@ -255,17 +265,19 @@ TARGETS = np.array([[0.0, 1.0, 1.0, 0.0], [0.2, 1.0, 0.0, 0.7]])
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize("weight", [None, np.array([[2.0], [0.5]]), np.array([1.0, 2, 3, 0]), np.array(2.0)])
+@pytest.mark.parametrize("weight", [None, np.array([[2.0], [0.5]]), np.array([1.0, 2, 3, 0]),
+                                    np.array(2.0)])
 def test_binary_cross_entropy(weight, reduction):
     for dtype in TOLERANCE:  # 1e-8: the 1e-12 that PyTorch divides by at least is a float32
-        p, t = minigrad.tensor(PROBABILITIES.astype(dtype)), minigrad.tensor(TARGETS.astype(dtype))
-        options = {"weight": weight, "reduction": reduction}
-        compare(lambda p, **o: F.binary_cross_entropy(p, t, **o),
-                lambda p, **o: TF.binary_cross_entropy(p, torch.tensor(t.numpy()), **o),
-                [PROBABILITIES], dtype, tolerance=1e-8, **options)
+        t = pair(TARGETS, dtype, tracked=False)
+        compare(lambda p, **o: F.binary_cross_entropy(p, t[0], **o),  # noqa: B023
+                lambda p, **o: TF.binary_cross_entropy(p, t[1], **o),  # noqa: B023
+                [PROBABILITIES], dtype, tolerance=1e-8, weight=weight, reduction=reduction)
     inside = np.array([0.1, 0.5, 0.9])
-    compare(F.binary_cross_entropy, TF.binary_cross_entropy, [inside, TARGETS[0, :3]], reduction=reduction)
-    compare(F.binary_cross_entropy, TF.binary_cross_entropy, [inside[:0], inside[:0]], reduction=reduction)
+    compare(F.binary_cross_entropy, TF.binary_cross_entropy, [inside, TARGETS[0, :3]],
+            reduction=reduction)
+    compare(F.binary_cross_entropy, TF.binary_cross_entropy, [inside[:0], inside[:0]],
+            reduction=reduction)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
@@ -275,10 +287,11 @@ def test_binary_cross_entropy(weight, reduction):
 def test_binary_cross_entropy_with_logits(pos_weight, weight, reduction, dtype, rng):
     for target in (rng.uniform(size=(2, 6)), np.zeros((2, 6)), np.ones((2, 6))):
         compare(F.binary_cross_entropy_with_logits, TF.binary_cross_entropy_with_logits,
-                [NUMBERS, target], dtype, weight=weight, pos_weight=pos_weight, reduction=reduction)
+                [NUMBERS, target], dtype, weight=weight, pos_weight=pos_weight,
+                reduction=reduction)
 
 
-# --- losses of classes ----------------------------------------------------------------------------
+# --- losses of classes ---------------------------------------------------------------------------
 
 SHAPES = [(4,), (5, 4), (1, 4), (3, 4, 2), (2, 4, 3, 2), (5, 1), (0, 4)]
 
@@ -294,14 +307,16 @@ def scores(shape, rng):
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
 def test_cross_entropy_with_classes(shape, reduction, smoothing, rng):
-    x, labels, dim, classes = scores(shape, rng)
+    x, labels, _, classes = scores(shape, rng)
     weights = [None, rng.uniform(0.1, 3, classes)]
     for dtype, weight, ignored in itertools.product(TOLERANCE, weights, (-100, 0)):
-        compare(F.cross_entropy, TF.cross_entropy, [x, labels], dtype, weight=weight, reduction=reduction,
+        compare(F.cross_entropy, TF.cross_entropy, [x, labels], dtype, weight=weight,
+                reduction=reduction,
                 ignore_index=ignored, label_smoothing=smoothing)
     if labels.ndim:
         labels.flat[:1] = -7
-        compare(F.cross_entropy, TF.cross_entropy, [x, labels], weight=weights[1], reduction=reduction,
+        compare(F.cross_entropy, TF.cross_entropy, [x, labels], weight=weights[1],
+                reduction=reduction,
                 ignore_index=-7, label_smoothing=smoothing)
 
 
@@ -313,21 +328,23 @@ def test_cross_entropy_with_probabilities(shape, reduction, rng):
     target /= target.sum(axis=dim, keepdims=True)
     for dtype, weight, smoothing in itertools.product(
             TOLERANCE, [None, rng.uniform(0.1, 3, classes)], (0.0, 0.2)):
-        compare(F.cross_entropy, TF.cross_entropy, [x, target], dtype, weight=weight, reduction=reduction,
+        compare(F.cross_entropy, TF.cross_entropy, [x, target], dtype, weight=weight,
+                reduction=reduction,
                 label_smoothing=smoothing)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_nll_loss(shape, reduction, rng):
-    x, labels, dim, classes = scores(shape, rng)
+    x, labels, _, classes = scores(shape, rng)
     for weight, ignored in itertools.product([None, rng.uniform(0.1, 3, classes)], (-100, 0)):
         compare(F.nll_loss, TF.nll_loss, [x, labels], weight=weight, reduction=reduction,
                 ignore_index=ignored)
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize("options", [{}, {"weight": np.array([1.0, 0, 2])}, {"label_smoothing": 0.1}], ids=str)
+@pytest.mark.parametrize("options", [
+    {}, {"weight": np.array([1.0, 0, 2])}, {"label_smoothing": 0.1}], ids=str)
 def test_batches_that_are_ignored_altogether(reduction, options, rng):
     x, labels = rng.normal(size=(4, 3)), np.full(4, -100)
     compare(F.cross_entropy, TF.cross_entropy, [x, labels], reduction=reduction, **options)
@@ -356,14 +373,17 @@ def test_infinite_log_probabilities(reduction):
 
 
 LOSSES = [
-    ("MSELoss", {}, "numbers"), ("L1Loss", {}, "numbers"), ("HuberLoss", {"delta": 0.4}, "numbers"),
+    ("MSELoss", {}, "numbers"), ("L1Loss", {}, "numbers"),
+    ("HuberLoss", {"delta": 0.4}, "numbers"),
     ("SmoothL1Loss", {"beta": 0.4}, "numbers"), ("BCELoss", {}, "probabilities"),
     ("BCELoss", {"weight": np.array([1.0, 2, 3, 4])}, "probabilities"),
     ("BCEWithLogitsLoss", {}, "probabilities"),
-    ("BCEWithLogitsLoss", {"weight": np.array([1.0, 2, 3, 4]), "pos_weight": np.array([3.0, 1, 2, 0])},
+    ("BCEWithLogitsLoss", {"weight": np.array([1.0, 2, 3, 4]),
+                           "pos_weight": np.array([3.0, 1, 2, 0])},
      "probabilities"),
     ("CrossEntropyLoss", {}, "classes"), ("CrossEntropyLoss", {}, "probabilities"),
-    ("CrossEntropyLoss", {"weight": np.array([1.0, 2, 3, 4]), "label_smoothing": 0.2, "ignore_index": 1},
+    ("CrossEntropyLoss", {"weight": np.array([1.0, 2, 3, 4]), "label_smoothing": 0.2,
+                          "ignore_index": 1},
      "classes"),
     ("NLLLoss", {"weight": np.array([1.0, 2, 3, 4]), "ignore_index": 2}, "classes")]
 
@@ -375,14 +395,15 @@ def test_losses_as_modules(name, options, kind, reduction, rng):
     target = rng.integers(0, 4, 6) if kind == "classes" else rng.uniform(0.1, 0.9, (6, 4))
     ours, theirs = (
         getattr(library, name)(reduction=reduction, **{
-            key: make(value) if isinstance(value, np.ndarray) else value for key, value in options.items()})
+            key: make(value) if isinstance(value, np.ndarray) else value
+            for key, value in options.items()})
         for library, make in ((nn, minigrad.tensor), (torch.nn, torch.tensor)))
     assert repr(ours) == repr(theirs)
     loaded(ours, theirs)
     compare(ours, theirs, [x, target])
 
 
-# --- whole models ---------------------------------------------------------------------------------
+# --- whole models --------------------------------------------------------------------------------
 
 def block(m, n):
     return m.Sequential(m.Linear(n, n), m.BatchNorm1d(n), m.ReLU(inplace=True))
@@ -397,15 +418,18 @@ MODELS = [
     lambda m: m.ModuleList([m.Linear(4, 4) for _ in range(3)]),
     lambda m: m.ModuleList([m.Linear(2, 2), m.Linear(2, 2), m.ReLU(), m.ReLU(), m.Linear(2, 2)]),
     lambda m: m.ModuleList([block(m, 3), block(m, 3), block(m, 4)]),
-    lambda m: m.Sequential(m.ModuleList([block(m, 3)] * 2), m.LayerNorm([2, 3]), m.Embedding(3, 2)),
+    lambda m: m.Sequential(m.ModuleList([block(m, 3)] * 2), m.LayerNorm([2, 3]),
+                           m.Embedding(3, 2)),
     lambda m: m.ModuleDict({"first": m.Linear(2, 2), "second": block(m, 2)}),
-    lambda m: m.Sequential(m.LeakyReLU(0.2, inplace=True), m.ELU(inplace=True), m.SiLU(), m.GELU("tanh"),
-                           m.Softplus(), m.Softmax(dim=1), m.LogSoftmax(), m.Flatten(), m.Sigmoid()),
+    lambda m: m.Sequential(m.LeakyReLU(0.2, inplace=True), m.ELU(inplace=True), m.SiLU(),
+                           m.GELU("tanh"),
+                           m.Softplus(), m.Softmax(dim=1), m.LogSoftmax(), m.Flatten(),
+                           m.Sigmoid()),
 ]
 
 
 def named_model(m, tensor):
-    """A model with all that a state dict must get right: nesting, sharing, buffers, None, a list."""
+    """A model with all that a state dict must get right: nesting, sharing, buffers, None."""
     class Model(m.Module):
         def __init__(self):
             super().__init__()
@@ -440,7 +464,8 @@ def test_a_model_with_everything(rng):
     ours, theirs = named_model(nn, minigrad.tensor), named_model(torch.nn, torch.tensor)
     assert repr(ours) == repr(theirs)
     for walk in ("named_modules", "named_parameters", "named_buffers", "named_children"):
-        assert ([n for n, _ in getattr(ours, walk)()] == [n for n, _ in getattr(theirs, walk)()]), walk
+        assert ([n for n, _ in getattr(ours, walk)()]
+                == [n for n, _ in getattr(theirs, walk)()]), walk
     options = {"prefix": "net", "remove_duplicate": False}
     for walk in ("named_modules", "named_parameters"):
         assert ([n for n, _ in getattr(ours, walk)(**options)]
@@ -489,9 +514,10 @@ def test_edited_containers(kind):
     assert len(ours) == len(theirs)
 
 
-# --- initial values -------------------------------------------------------------------------------
+# --- initial values ------------------------------------------------------------------------------
 
-SHAPED = [("Linear", (60, 50)), ("Embedding", (60, 50)), ("BatchNorm1d", (7,)), ("LayerNorm", (7,))]
+SHAPED = [("Linear", (60, 50)), ("Embedding", (60, 50)), ("BatchNorm1d", (7,)),
+          ("LayerNorm", (7,))]
 
 
 @pytest.mark.parametrize("name, sizes", SHAPED)
@@ -505,11 +531,14 @@ def test_layers_start_like_pytorchs(name, sizes):
 
 @pytest.mark.parametrize("shape", [(60, 40), (20, 30, 5)])
 @pytest.mark.parametrize("name, options", [
-    ("uniform_", {}), ("uniform_", {"a": -2, "b": 5}), ("normal_", {}), ("normal_", {"mean": 3.0, "std": 0.1}),
+    ("uniform_", {}), ("uniform_", {"a": -2, "b": 5}), ("normal_", {}),
+    ("normal_", {"mean": 3.0, "std": 0.1}),
     ("constant_", {"val": 2.5}), ("zeros_", {}), ("ones_", {}), ("xavier_uniform_", {"gain": 2}),
     ("xavier_normal_", {}), ("xavier_normal_", {"gain": 0.5}), ("kaiming_uniform_", {}),
-    ("kaiming_uniform_", {"a": math.sqrt(5)}), ("kaiming_uniform_", {"mode": "fan_out", "nonlinearity": "relu"}),
-    ("kaiming_normal_", {}), ("kaiming_normal_", {"mode": "fan_out", "nonlinearity": "tanh"})], ids=str)
+    ("kaiming_uniform_", {"a": math.sqrt(5)}),
+    ("kaiming_uniform_", {"mode": "fan_out", "nonlinearity": "relu"}),
+    ("kaiming_normal_", {}), ("kaiming_normal_", {"mode": "fan_out", "nonlinearity": "tanh"})],
+    ids=str)
 def test_initial_values(name, options, shape):
     minigrad.manual_seed(0)
     torch.manual_seed(0)
@@ -526,17 +555,19 @@ def check_same_distribution(ours, theirs):
     assert abs(ours.std() - deviation) <= 6 * deviation / math.sqrt(n)
     uniform = abs(np.abs(theirs - theirs.mean()).max() / (deviation or 1) - math.sqrt(3)) < 0.15
     if uniform and n > 500:
-        np.testing.assert_allclose([ours.min(), ours.max()], [theirs.min(), theirs.max()], rtol=0.02,
+        np.testing.assert_allclose([ours.min(), ours.max()], [theirs.min(), theirs.max()],
+                                   rtol=0.02,
                                    atol=0.02 * deviation)
 
 
-@pytest.mark.parametrize("arguments", [("linear",), ("conv2d",), ("sigmoid",), ("tanh",), ("relu",),
+@pytest.mark.parametrize("arguments", [("linear",), ("conv2d",), ("sigmoid",), ("tanh",),
+                                       ("relu",),
                                        ("leaky_relu",), ("leaky_relu", 0.3), ("selu",)])
 def test_gains(arguments):
     assert nn.init.calculate_gain(*arguments) == torch.nn.init.calculate_gain(*arguments)
 
 
-# --- clipping -------------------------------------------------------------------------------------
+# --- clipping ------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("norm_type", [2.0, 1, 3.0, math.inf, "inf", 0.5])
 @pytest.mark.parametrize("max_norm", [1e-3, 1.0, 1e6])

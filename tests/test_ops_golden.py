@@ -1,5 +1,5 @@
-"""The core operations against numbers that PyTorch computed, for machines without PyTorch: values, gradients
-with a given upstream gradient, and the gradient of the sum of the squared gradients."""
+"""The core operations against numbers that PyTorch computed, for machines without PyTorch: values,
+gradients for a given upstream gradient, and the gradient of the sum of the squared gradients."""
 
 import json
 import pathlib
@@ -18,7 +18,9 @@ def test_golden(number):
     inputs = [minigrad.tensor(values, requires_grad=True) for values in row["inputs"]]
     result = eval("lambda m, x, y=None: " + row["expression"])(minigrad, *inputs)
     assert_close(result, row["value"])
-    gradients = minigrad.autograd.grad(result, inputs, minigrad.tensor(row["upstream"]), create_graph=True)
+    gradients = minigrad.autograd.grad(
+        result, inputs, minigrad.tensor(row["upstream"]), create_graph=True
+    )
     for g, expected in zip(gradients, row["gradients"]):
         assert_close(g, expected)
     total = sum((g * g).sum() for g in gradients)

@@ -1,5 +1,5 @@
-"""Every row of the derivative table against finite differences: first and second order, on arrays and
-on tensors. A row without a case here fails by name."""
+"""Every row of the derivative table against finite differences: first and second order, on arrays
+and on tensors. A row without a case here fails by name."""
 
 import functools
 import zlib
@@ -36,8 +36,10 @@ def unit(*shapes):
 
 
 def exactly(*values):
-    return lambda random: [minigrad.tensor(v, requires_grad=True) if isinstance(v, (list, float)) else v
-                           for v in values]
+    return lambda random: [
+        minigrad.tensor(v, requires_grad=True) if isinstance(v, (list, float)) else v
+        for v in values
+    ]
 
 
 def mixed(*makers):
@@ -46,9 +48,20 @@ def mixed(*makers):
 
 
 ELEMENTWISE = [real((2, 3)), real(()), real((0,)), real((1, 2, 2))]
-BROADCAST = [real((2, 3), (3,)), real((2, 1), (1, 3)), real((), (2,)), real((3,), (3,)), real((), ())]
-REDUCED = [dict(dim=None, keepdim=False), dict(dim=None, keepdim=True), dict(dim=1, keepdim=False),
-           dict(dim=0, keepdim=True), dict(dim=(0, 2), keepdim=False)]
+BROADCAST = [
+    real((2, 3), (3,)),
+    real((2, 1), (1, 3)),
+    real((), (2,)),
+    real((3,), (3,)),
+    real((), ()),
+]
+REDUCED = [
+    dict(dim=None, keepdim=False),
+    dict(dim=None, keepdim=True),
+    dict(dim=1, keepdim=False),
+    dict(dim=0, keepdim=True),
+    dict(dim=(0, 2), keepdim=False),
+]
 ZEROS = [[[1.0, 0.0, 3.0], [2.0, -1.0, 0.5], [0.0, 0.0, 2.0]]]
 
 
@@ -66,7 +79,9 @@ def spread(maker):
 
 def rows(*indices_and_arrays):
     """Cases of getitem: (index, arrays...) on a (3, 4) tensor."""
-    return [(mixed(real((3, 4)), *arrays), dict(index=index)) for index, *arrays in indices_and_arrays]
+    return [
+        (mixed(real((3, 4)), *arrays), dict(index=index)) for index, *arrays in indices_and_arrays
+    ]
 
 
 REPEATED, MASK = np.array([0, 2, 2, 0]), np.array([[True, False, True, True]] * 3)

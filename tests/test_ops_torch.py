@@ -1,4 +1,4 @@
-"""Every public function and method of the operations against PyTorch: value, gradient, second gradient.
+"""Every public operation, as function and method, against PyTorch: value and two gradients.
 
 The cases are the expressions themselves, evaluated once with m = minigrad and once with m = torch.
 """
@@ -7,8 +7,7 @@ import itertools
 
 import numpy as np
 import pytest
-
-from mirror import compare, doubles, expression, positive, real  # noqa: F401 (skips without torch)
+from mirror import compare, expression, positive, real
 
 pytestmark = pytest.mark.usefixtures("doubles")
 
@@ -91,7 +90,9 @@ def test_one_tensor(form):
 @pytest.mark.parametrize("form", REDUCE)
 def test_reductions(form):
     for d, k in itertools.product(DIMS, ("True", "False")):
-        if d != "()" or not ("var" in form or "std" in form):  # PyTorch's own gradient is wrong there
+        if d != "()" or not (
+            "var" in form or "std" in form
+        ):  # PyTorch's own gradient is wrong there
             compare(expression(form.format(d=d, k=k)), real(2, 3, 4))
 
 
@@ -101,20 +102,62 @@ def test_along_one_dimension(form):
         compare(expression(form.format(d=d, k=k)), real(2, 3, 4))
 
 
-@pytest.mark.parametrize("form", [f for f in REDUCE + REDUCE_ONE if not any(
-    word in f for word in ("cat", "split", "chunk", "narrow", "[:1]", "m.var", "size"))])
+@pytest.mark.parametrize(
+    "form",
+    [
+        f
+        for f in REDUCE + REDUCE_ONE
+        if not any(
+            word in f for word in ("cat", "split", "chunk", "narrow", "[:1]", "m.var", "size")
+        )
+    ],
+)
 def test_numbers_have_dimensions_0_and_minus_1(form):
     for d in ("0", "-1"):
         compare(expression(form.format(d=d, k="True")), real())
         compare(expression(form.format(d=d, k="False")), real())
 
 
-@pytest.mark.parametrize("form", [
-    "x.sum()", "x.sum(0)", "x.sum(1)", "x.mean()", "x.mean(0)", "x.prod()", "x.prod(1)", "x.var(0)", "x.std(1)",
-    "x.amax(1)", "x.logsumexp(0)", "x.logsumexp(1)", "x.softmax(0)", "x.softmax(1)", "x.log_softmax(0)",
-    "x.argmax(1)", "x.max(1)", "x * 2", "x.T", "x.reshape(3, 0)", "x[0:0]", "x.all()", "x.any(0)", "m.cat([x, x])",
-    "x.unsqueeze(0)", "x.squeeze()", "x + m.ones(1)", "x + m.ones(1, 3)", "m.where(x > 0, x, x)", "x.clamp(0, 1)",
-    "x @ m.ones(3, 2)", "x.split(1)", "x.chunk(2)", "x == x", "x.sum((0, 1), True)"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "x.sum()",
+        "x.sum(0)",
+        "x.sum(1)",
+        "x.mean()",
+        "x.mean(0)",
+        "x.prod()",
+        "x.prod(1)",
+        "x.var(0)",
+        "x.std(1)",
+        "x.amax(1)",
+        "x.logsumexp(0)",
+        "x.logsumexp(1)",
+        "x.softmax(0)",
+        "x.softmax(1)",
+        "x.log_softmax(0)",
+        "x.argmax(1)",
+        "x.max(1)",
+        "x * 2",
+        "x.T",
+        "x.reshape(3, 0)",
+        "x[0:0]",
+        "x.all()",
+        "x.any(0)",
+        "m.cat([x, x])",
+        "x.unsqueeze(0)",
+        "x.squeeze()",
+        "x + m.ones(1)",
+        "x + m.ones(1, 3)",
+        "m.where(x > 0, x, x)",
+        "x.clamp(0, 1)",
+        "x @ m.ones(3, 2)",
+        "x.split(1)",
+        "x.chunk(2)",
+        "x == x",
+        "x.sum((0, 1), True)",
+    ],
+)
 def test_empty(form):
     compare(expression(form), np.zeros((0, 3)))
 
@@ -130,28 +173,72 @@ def test_matmul(a, b):
         compare(expression(form), real(*a), real(*b, seed=1))
 
 
-EVERY_SHAPE = [s for n in range(4) for s in itertools.product((1, 2), repeat=n)] + [(0,), (2, 0), (0, 1)]
+EVERY_SHAPE = [s for n in range(4) for s in itertools.product((1, 2), repeat=n)] + [
+    (0,),
+    (2, 0),
+    (0, 1),
+]
 
 
-@pytest.mark.parametrize("form", [
-    "x + y", "x - y", "x * y", "x / y", "m.pow(x, y)", "m.maximum(x, y)", "m.minimum(x, y)", "m.where(x > y, x, y)",
-    "m.where(x > 1, y, x)", "x < y", "m.clamp(x, min=y)"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "x + y",
+        "x - y",
+        "x * y",
+        "x / y",
+        "m.pow(x, y)",
+        "m.maximum(x, y)",
+        "m.minimum(x, y)",
+        "m.where(x > y, x, y)",
+        "m.where(x > 1, y, x)",
+        "x < y",
+        "m.clamp(x, min=y)",
+    ],
+)
 def test_broadcasting_of_all_shapes(form):
     for a, b in itertools.product(EVERY_SHAPE, repeat=2):
         try:
             np.broadcast_shapes(a, b)
         except ValueError:
             continue
-        compare(expression(form), positive(*a), positive(*b, seed=1), order=2 if len(a) + len(b) < 4 else 1)
+        compare(
+            expression(form),
+            positive(*a),
+            positive(*b, seed=1),
+            order=2 if len(a) + len(b) < 4 else 1,
+        )
 
 
-@pytest.mark.parametrize("form", [
-    "x + y", "y * x", "x - y", "m.sub(y, x, alpha=2)", "x / y", "x ** y", "m.maximum(x, y)", "m.minimum(x, y)",
-    "m.where(x > 0, x, y)", "x < y", "x == y", "m.cat([x, y])", "m.stack([x, y])", "x.detach() // y.detach()"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "x + y",
+        "y * x",
+        "x - y",
+        "m.sub(y, x, alpha=2)",
+        "x / y",
+        "x ** y",
+        "m.maximum(x, y)",
+        "m.minimum(x, y)",
+        "m.where(x > 0, x, y)",
+        "x < y",
+        "x == y",
+        "m.cat([x, y])",
+        "m.stack([x, y])",
+        "x.detach() // y.detach()",
+    ],
+)
 def test_promotion(form):
     """Floats of both widths, integers and booleans, with dimensions and without."""
-    kinds = [np.array([1.5, 2.0]), np.array([0.5, 2], np.float32), np.array([2, 3]), np.array([1, 3], np.int32),
-             np.array([5, 6], np.uint8), np.array([2, 1], np.int8)]
+    kinds = [
+        np.array([1.5, 2.0]),
+        np.array([0.5, 2], np.float32),
+        np.array([2, 3]),
+        np.array([1, 3], np.int32),
+        np.array([5, 6], np.uint8),
+        np.array([2, 1], np.int8),
+    ]
     for a, b in itertools.product(kinds, repeat=2):
         compare(expression(form), a, b, order=1)
         if "cat" not in form and "stack" not in form:
@@ -160,8 +247,21 @@ def test_promotion(form):
 
 
 @pytest.mark.parametrize("scalar", ["2", "2.5", "True", "-1"])
-@pytest.mark.parametrize("form", ["x + {}", "{} - x", "x * {}", "{} / x", "x ** {}", "x > {}", "m.where(x > 1, x, {})",
-                                  "x.clamp(min={})", "x.masked_fill(x > 1, {})", "x.add({})"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "x + {}",
+        "{} - x",
+        "x * {}",
+        "{} / x",
+        "x ** {}",
+        "x > {}",
+        "m.where(x > 1, x, {})",
+        "x.clamp(min={})",
+        "x.masked_fill(x > 1, {})",
+        "x.add({})",
+    ],
+)
 def test_python_numbers_do_not_widen(form, scalar):
     for dtype in ("float64", "float32", "int64", "int32"):
         if (form, scalar) in (("x ** {}", "True"), ("{} - x", "True"), ("x.clamp(min={})", "True")):
@@ -174,11 +274,45 @@ def test_python_numbers_do_not_widen(form, scalar):
         compare(expression(form.format(scalar)), np.array(2, dtype), order=1)
 
 
-@pytest.mark.parametrize("form", [
-    "x.sum()", "x.sum(0)", "x.prod()", "x.max()", "x.amin(0)", "x.argmax()", "x.exp()", "x.sqrt()", "x.sigmoid()",
-    "x.tanh()", "x.abs()", "-x", "x.square()", "x.reciprocal()", "x / x", "x @ x", "x.float().mean()", "x.relu()",
-    "x.sign()", "x.log()", "x.clamp(2, 3)", "x.clamp(max=2)", "x.clamp(min=1.5)", "x.sum(dtype=m.float32)", "x.sin()",
-    "x.mean(dtype=m.float64)", "m.prod(x, 0, dtype=m.float64)", "x > 1", "~x", "x & 2", "x | 4", "x ^ 1", "x // 2", "x ** 2"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "x.sum()",
+        "x.sum(0)",
+        "x.prod()",
+        "x.max()",
+        "x.amin(0)",
+        "x.argmax()",
+        "x.exp()",
+        "x.sqrt()",
+        "x.sigmoid()",
+        "x.tanh()",
+        "x.abs()",
+        "-x",
+        "x.square()",
+        "x.reciprocal()",
+        "x / x",
+        "x @ x",
+        "x.float().mean()",
+        "x.relu()",
+        "x.sign()",
+        "x.log()",
+        "x.clamp(2, 3)",
+        "x.clamp(max=2)",
+        "x.clamp(min=1.5)",
+        "x.sum(dtype=m.float32)",
+        "x.sin()",
+        "x.mean(dtype=m.float64)",
+        "m.prod(x, 0, dtype=m.float64)",
+        "x > 1",
+        "~x",
+        "x & 2",
+        "x | 4",
+        "x ^ 1",
+        "x // 2",
+        "x ** 2",
+    ],
+)
 def test_integers(form):
     for dtype in ("int64", "int32", "int8", "uint8"):
         if form == "-x" and dtype == "uint8":
@@ -186,20 +320,45 @@ def test_integers(form):
         compare(expression(form), np.array([1, 2, 3], dtype))
 
 
-@pytest.mark.parametrize("form", ["x.sum()", "x.sum(0)", "x.prod()", "x + x", "x * 2", "x.float()", "~x", "x & x", "x | x",
-                                  "x ^ x", "x.any()", "x.all()", "x + 1.5", "x.long()", "x.exp()", "x == True", "x * x"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "x.sum()",
+        "x.sum(0)",
+        "x.prod()",
+        "x + x",
+        "x * 2",
+        "x.float()",
+        "~x",
+        "x & x",
+        "x | x",
+        "x ^ x",
+        "x.any()",
+        "x.all()",
+        "x + 1.5",
+        "x.long()",
+        "x.exp()",
+        "x == True",
+        "x * x",
+    ],
+)
 def test_booleans(form):
     compare(expression(form), np.array([True, False, True]))
 
 
-@pytest.mark.parametrize("form", UNARY + ["sum", "mean", "var", "std", "prod", "amax", "softmax(0)", "logsumexp(0)"])
+@pytest.mark.parametrize(
+    "form", UNARY + ["sum", "mean", "var", "std", "prod", "amax", "softmax(0)", "logsumexp(0)"]
+)
 def test_float32_stays_float32(form):
     call = form if "(" in form else form + "()"
     compare(expression(f"x.abs().{call}"), real(5, dtype=np.float32), order=1)
     compare(expression(f"x.abs().{call}"), real(dtype=np.float32), order=1) if form not in (
-        "var", "std") else None
+        "var",
+        "std",
+    ) else None
 
 
+# fmt: off
 @pytest.mark.parametrize("form", [
     "m.zeros(2, 3)", "m.zeros((2, 3))", "m.ones(2)", "m.ones([2, 1])", "m.full((2, 2), 7)", "m.full((2,), 0.5)", "m.full((), True)",
     "m.eye(3)", "m.eye(2, 3)", "m.arange(5)", "m.arange(1, 7, 2)", "m.arange(0, 1, 0.25)", "m.arange(5, 0, -2)", "m.arange(3.0)",
@@ -212,3 +371,6 @@ def test_float32_stays_float32(form):
     "int(m.tensor(3))", "bool(m.tensor([0]))", "m.tensor(2) in m.tensor([1, 2])", "[1, 2, 3][m.tensor(1)]", "m.get_default_dtype() == m.float64"])
 def test_creation(form):
     compare(expression(form))
+
+
+# fmt: on

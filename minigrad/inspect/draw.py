@@ -85,6 +85,11 @@ class Graph:
         """The picture as bytes: "svg", "png" or "pdf"."""
         return layout.rendered(self.source, form, self.about)
 
+    def graphviz(self):
+        """The same picture as a graphviz.Source, to render, view or embed by that package's means."""
+        import graphviz
+        return graphviz.Source(self.source)
+
     @property
     def about(self):
         """One line for those who cannot see the picture."""

@@ -1,10 +1,10 @@
 """Modules that hold modules: Sequential, ModuleList, ModuleDict, and MLP ready made (torch.nn).
 
-The one trick: a container's members *are* its registered submodules, under the names "0", "1", ... so
-that walking, saving and printing a Module need to know nothing about containers.
+The one trick: a container's members *are* its registered submodules, under the names "0", "1", ...
+so that walking, saving and printing a Module need to know nothing about containers.
 """
 
-import numpy as np
+import itertools
 
 from minigrad.arguments import as_tensor
 from minigrad.creation import tensor
@@ -12,6 +12,12 @@ from minigrad.engine import Recorded
 from minigrad.nn import layers
 from minigrad.nn.module import Module, framed, indented
 from minigrad.shaping import stack
+
+
+def out_of_range(container, index):
+    """The error for a position that a container does not have."""
+    return IndexError(f"index {index} is out of range: {type(container).__name__} has "
+                      f"{len(container)} modules")
 
 
 class Members(Module):
@@ -25,8 +31,13 @@ class Members(Module):
 
     def append(self, module):
         """Adds a module at the end; returns self."""
-        self.add_module(str(len(self)), module)
+        self.add_module(self._free_name(), module)
         return self
+
+    def _free_name(self):
+        """The next number that names no module yet (a slice may start at "1")."""
+        numbers = map(str, itertools.count(len(self)))
+        return next(name for name in numbers if name not in self._modules)
 
     def extend(self, modules):
         """Adds several modules at the end; returns self."""
@@ -40,7 +51,7 @@ class Members(Module):
         if not isinstance(module, Module):
             raise TypeError(f"{type(module).__name__} {module!r} is not a Module")
         if not -len(members) <= index <= len(members):
-            raise IndexError(f"index {index} is out of range: {type(self).__name__} has {len(self)} modules")
+            raise out_of_range(self, index)
         members.insert(index, module)
         return self._renew(members)
 
@@ -53,7 +64,7 @@ class Members(Module):
     def _key(self, index):
         """The name of the module at a position, which may be negative."""
         if not -len(self) <= index < len(self):
-            raise IndexError(f"index {index} is out of range: {type(self).__name__} has {len(self)} modules")
+            raise out_of_range(self, index)
         return list(self._modules)[index]
 
     def __len__(self):
@@ -95,7 +106,8 @@ class Members(Module):
             return NotImplemented
         both = self[:]
         for module in other:
-            both.__dict__[str(len(both))] = both._modules[str(len(both))] = module
+            name = both._free_name()
+            both.__dict__[name] = both._modules[name] = module
         return both
 
     def __iadd__(self, other):
@@ -103,7 +115,7 @@ class Members(Module):
 
 
 class Sequential(Members):
-    """Modules applied one after another: Sequential(a, b) or Sequential(OrderedDict(first=a, ...))."""
+    """Modules applied one after another: Sequential(a, b) or Sequential({"first": a, ...})."""
 
     def __init__(self, *modules):
         if len(modules) == 1 and isinstance(modules[0], dict):
@@ -170,7 +182,7 @@ class ModuleDict(Module):
     # fmt: on
 
 
-# --- MLP ------------------------------------------------------------------------------------------
+# --- MLP -----------------------------------------------------------------------------------------
 
 ACTIVATIONS = {"relu": layers.ReLU, "tanh": layers.Tanh, "sigmoid": layers.Sigmoid,
                "leaky_relu": layers.LeakyReLU, "elu": layers.ELU, "gelu": layers.GELU,
@@ -181,17 +193,17 @@ def activation_maker(activation):
     """What makes the activation modules of an MLP, from a name or a Module class."""
     make = ACTIVATIONS.get(activation) if isinstance(activation, str) else activation
     if not callable(make) or not isinstance(make(), Module):
-        raise ValueError(f"unknown activation {activation!r}: use one of {', '.join(ACTIVATIONS)}, or a "
-                         "Module class such as nn.ReLU")
+        raise ValueError(f"unknown activation {activation!r}: use one of "
+                         f"{', '.join(ACTIVATIONS)}, or a Module class such as nn.ReLU")
     return make
 
 
 class MLP(Sequential):
-    """A multilayer perceptron: MLP(2, [16, 16, 1]) has layers 2-16-16-1, an activation after all but
-    the last.
+    """A multilayer perceptron: MLP(2, [16, 16, 1]) has layers 2-16-16-1, an activation after all
+    but the last.
 
-    activation: a name (relu, tanh, ...) or a Module class. Called with tensors, arrays or plain lists:
-    one sample (n_in,) or a batch (N, n_in), giving (n_out,) or (N, n_out).
+    activation: a name (relu, tanh, ...) or a Module class. Called with tensors, arrays or plain
+    lists: one sample (n_in,) or a batch (N, n_in), giving (n_out,) or (N, n_out).
     """
 
     def __init__(self, n_in, n_outs, activation="relu"):
@@ -219,4 +231,5 @@ def numbers(data):
 
 
 def holds_tensors(data):
-    return any(isinstance(x, Recorded) or isinstance(x, (list, tuple)) and holds_tensors(x) for x in data)
+    return any(isinstance(x, Recorded) or (isinstance(x, (list, tuple)) and holds_tensors(x))
+               for x in data)

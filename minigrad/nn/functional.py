@@ -1,7 +1,8 @@
 """torch.nn.functional: activations, layers and losses as functions, composed of primitives.
 
-The one trick: nothing here has a derivative rule. Whatever is written in tensors' own operations can be
-differentiated, so a layer is its formula and the checks that make its mistakes understandable.
+The one trick: nothing here has a derivative rule. Whatever is written in tensors' own operations
+can be differentiated, so a layer is its formula and the checks that make its mistakes
+understandable.
 """
 
 import math
@@ -16,15 +17,15 @@ from minigrad.functions import clamp, matmul, sigmoid, tanh
 from minigrad.shaping import getitem, one_hot, reshape
 
 __all__ = [
-    "relu", "tanh", "sigmoid", "softmax", "log_softmax", "one_hot", "leaky_relu", "elu", "gelu", "silu",
-    "softplus", "logsigmoid", "linear", "embedding", "dropout", "batch_norm", "layer_norm", "mse_loss",
-    "l1_loss", "huber_loss", "smooth_l1_loss", "nll_loss", "cross_entropy", "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
+    "relu", "tanh", "sigmoid", "softmax", "log_softmax", "one_hot", "leaky_relu", "elu", "gelu",
+    "silu", "softplus", "logsigmoid", "linear", "embedding", "dropout", "batch_norm", "layer_norm",
+    "mse_loss", "l1_loss", "huber_loss", "smooth_l1_loss", "nll_loss", "cross_entropy",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits",
 ]
 
 
 def operand(x, what):
-    """x as a tensor; a TypeError naming the function `what` and the cure for anything but numbers."""
+    """x as a tensor; for anything but numbers a TypeError with its name, `what`, and the cure."""
     if isinstance(x, Recorded):
         return x
     try:
@@ -34,7 +35,7 @@ def operand(x, what):
                         "minigrad.tensor(...)") from None
 
 
-# --- activations ----------------------------------------------------------------------------------
+# --- activations ---------------------------------------------------------------------------------
 
 
 def in_place(function, input, *options):
@@ -90,32 +91,34 @@ def logsigmoid(input):
 
 def softmax(input, dim=None, dtype=None):
     """exp(input) / sum(exp(input)) along dim: probabilities. (Without dim: see implied_dim.)"""
-    return functions.softmax(input, implied_dim(input, "softmax") if dim is None else dim, dtype)
+    dim = implied_dim(input, "softmax") if dim is None else dim
+    return functions.softmax(input, dim, dtype)
 
 
 def log_softmax(input, dim=None, dtype=None):
     """log(softmax(input)) along dim, computed stably. (Without dim: see implied_dim.)"""
-    return functions.log_softmax(input, implied_dim(input, "log_softmax") if dim is None else dim, dtype)
+    dim = implied_dim(input, "log_softmax") if dim is None else dim
+    return functions.log_softmax(input, dim, dtype)
 
 
 def implied_dim(input, what):
-    """PyTorch's old guess of the class dimension, with a warning: 0 for 1 or 3 dimensions, else 1."""
+    """PyTorch's old guess of the class dimension, with a warning: 0 of 1 or 3, else 1."""
     dim = 0 if input.ndim in (0, 1, 3) else 1
-    warnings.warn(f"{what} without dim is taken along dim={dim} of shape {tuple(input.shape)}: say which "
-                  f"dimension you mean, {what}(x, dim=-1) for classes in the last one", stacklevel=3)
+    warnings.warn(f"{what} without dim is taken along dim={dim} of shape {tuple(input.shape)}: "
+                  f"say which dimension you mean, {what}(x, dim=-1) for the last", stacklevel=3)
     return dim
 
 
-# --- layers ---------------------------------------------------------------------------------------
+# --- layers --------------------------------------------------------------------------------------
 
 def linear(input, weight, bias=None):
     """input @ weight.T + bias: input (..., in), weight (out, in), bias (out) or None."""
     input = operand(input, "linear: input")
     shape = input.shape
     if not shape or weight.ndim != 2 or shape[-1] != weight.array.shape[1]:
-        raise RuntimeError(f"linear: the {describe(input)} has {shape[-1] if shape else 'no'} features in "
-                           f"its last dimension, but the weight, a {describe(weight)}, takes "
-                           f"{weight.array.shape[-1]}")
+        raise RuntimeError(f"linear: the {describe(input)} has {shape[-1] if shape else 'no'} "
+                           "features in its last dimension, but the weight, a "
+                           f"{describe(weight)}, takes {weight.array.shape[-1]}")
     if bias is None:
         return matmul(input, weight.T)
     if len(shape) == 2:
@@ -135,7 +138,8 @@ def embedding(input, weight, padding_idx=None):
         raise RuntimeError(f"embedding: indices must be integers, got {labels.dtype}: use .long()")
     if labels.size and (labels.min() < 0 or labels.max() >= n):
         wrong = labels[(labels < 0) | (labels >= n)][0]
-        raise IndexError(f"index out of range in self: embedding has rows 0 to {n - 1}, got {wrong}")
+        raise IndexError(f"index out of range in self: embedding has rows 0 to {n - 1}, "
+                         f"got {wrong}")
     rows = getitem(weight, input)
     if padding_idx is None:
         return rows
@@ -146,7 +150,8 @@ def embedding(input, weight, padding_idx=None):
 def padding_row(padding_idx, n):
     """padding_idx counted from the front."""
     if padding_idx is not None and not -n <= padding_idx < n:
-        raise ValueError(f"padding_idx must be within the {n} rows of the embedding, got {padding_idx}")
+        raise ValueError(f"padding_idx must be within the {n} rows of the embedding, got "
+                         f"{padding_idx}")
     return padding_idx if padding_idx is None else padding_idx % n
 
 
@@ -162,8 +167,8 @@ def dropout(input, p=0.5, training=True, inplace=False):
     if not probability(p) or not training:
         return input
     if input.dtype.kind != "f":
-        raise RuntimeError(f"dropout scales its input, which must be floating point: the {describe(input)} "
-                           f"has dtype {input.dtype}")
+        raise RuntimeError("dropout scales its input, which must be floating point: the "
+                           f"{describe(input)} has dtype {input.dtype}")
     keep = random.generator().random(input.shape) >= p
     mask = wrap((keep * (0.0 if p == 1 else 1 / (1 - p))).astype(input.dtype))
     return input.mul_(mask) if inplace else input * mask
@@ -178,18 +183,19 @@ def normalized(input, dims, eps):
 
 
 def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
-    """Each sample normalized over its last dimensions: (x - mean) / sqrt(var + eps) * weight + bias."""
+    """Each sample normalized over its last dimensions, normalized_shape:
+    (input - mean) / sqrt(var + eps) * weight + bias."""
     shape = tuple(normalized_shape)
     if input.shape[input.ndim - len(shape):] != shape:
-        raise RuntimeError(f"layer_norm: expected input whose last dimensions are {shape}, got the "
-                           f"{describe(input)}")
+        raise RuntimeError(f"layer_norm: expected input whose last dimensions are {shape}, got "
+                           f"the {describe(input)}")
     y, _, _ = normalized(input, tuple(range(input.ndim - len(shape), input.ndim)), eps)
     y = y if weight is None else y * weight
     return y if bias is None else y + bias
 
 
-def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1,
-               eps=1e-5):
+def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False,
+               momentum=0.1, eps=1e-5):
     """Each feature (dimension 1) normalized over the batch, or by the running statistics.
 
     While training, running_mean and running_var move by `momentum` toward the batch's mean and
@@ -200,13 +206,18 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
         n = refuse_single(input) if training else 0
         y, mean, var = normalized(input, (0, *range(2, input.ndim)), eps)
         if training and running_mean is not None:
-            for running, batch in ((running_mean, mean.array), (running_var, var.array * n / (n - 1))):
-                running.array[...] = (1 - momentum) * running.array + momentum * batch.reshape(-1)
-                written(running)
+            move(running_mean, mean.array, momentum)
+            move(running_var, var.array * n / (n - 1), momentum)
     else:
         y = (input - running_mean.reshape(column)) / ops.sqrt(running_var.reshape(column) + eps)
     y = y if weight is None else y * weight.reshape(column)
     return y if bias is None else y + bias.reshape(column)
+
+
+def move(running, batch, momentum):
+    """A running statistic, part of the way (momentum) toward that of the batch."""
+    running.array[...] = (1 - momentum) * running.array + momentum * batch.reshape(-1)
+    written(running)
 
 
 def refuse_single(input):
@@ -214,16 +225,17 @@ def refuse_single(input):
     n = input.array.size // max(input.shape[1], 1)
     if n <= 1:
         raise ValueError("Expected more than 1 value per channel when training, got input size "
-                         f"{tuple(input.shape)}: use larger batches (drop_last=True drops a last one of "
-                         "1), or eval()")
+                         f"{tuple(input.shape)}: use larger batches (drop_last=True drops a last "
+                         "one of 1), or eval()")
     return n
 
 
-# --- losses ---------------------------------------------------------------------------------------
+# --- losses --------------------------------------------------------------------------------------
 
 def check_reduction(reduction):
     if not isinstance(reduction, str) or reduction not in ("none", "mean", "sum"):
-        raise ValueError(f"{reduction!r} is not a valid value for reduction: use 'none', 'mean' or 'sum'")
+        raise ValueError(f"{reduction!r} is not a valid value for reduction: use 'none', 'mean' "
+                         "or 'sum'")
 
 
 def reduced(loss, reduction):
@@ -239,11 +251,12 @@ def reduced(loss, reduction):
 def error(input, target, what):
     """input - target, with a warning where broadcasting makes more of it than there are inputs."""
     input, target = operand(input, f"{what}: input"), operand(target, f"{what}: target")
+    away = input - target  # refuses shapes that do not broadcast
     if target.shape != input.shape:
-        warnings.warn(f"{what}: target of shape {tuple(target.shape)} is broadcast against input of "
-                      f"shape {tuple(input.shape)}, which is rarely meant: reshape one of them",
+        warnings.warn(f"{what}: target of shape {tuple(target.shape)} is broadcast against input "
+                      f"of shape {tuple(input.shape)}, which is rarely meant: reshape one of them",
                       stacklevel=3)
-    return input - target
+    return away
 
 
 def mse_loss(input, target, reduction="mean"):
@@ -259,7 +272,8 @@ def l1_loss(input, target, reduction="mean"):
 def huber_loss(input, target, reduction="mean", delta=1.0):
     """Half the squared error up to delta, delta * (|error| - delta / 2) beyond. (Huber, 1964)"""
     if delta <= 0:
-        raise RuntimeError(f"huber_loss does not support non-positive values for delta, got {delta}")
+        raise RuntimeError("huber_loss does not support non-positive values for delta, "
+                           f"got {delta}")
     away = error(input, target, "huber_loss")
     size = ops.abs(away)
     return reduced(ops.where(size <= delta, 0.5 * ops.square(away), delta * (size - 0.5 * delta)),
@@ -280,20 +294,21 @@ def class_indices(target, classes, shape, ignore_index):
     target = operand(target, "cross_entropy and nll_loss: target")
     labels = target.array
     if labels.dtype.kind not in "iu":
-        raise RuntimeError(f"class labels must be integers (expected scalar type Long), got {labels.dtype}"
-                           f" of shape {labels.shape}: use .long(), or give cross_entropy probabilities of "
-                           "the input's shape")
+        raise RuntimeError("class labels must be integers (expected scalar type Long), got "
+                           f"{labels.dtype} of shape {labels.shape}: use .long(), or give "
+                           "cross_entropy probabilities of the input's shape")
     if labels.shape != shape:
-        cure = ": use target.reshape(-1)" if labels.size == math.prod(shape) and len(shape) == 1 else ""
-        raise ValueError(f"Expected target of shape {shape} (one label per sample), got {labels.shape}"
-                         + cure)
+        column = len(shape) == 1 and labels.size == shape[0]
+        cure = ": use target.reshape(-1)" if column else ""
+        raise ValueError(f"Expected target of shape {shape} (one label per sample), got "
+                         f"{labels.shape}{cure}")
     if not labels.size or (labels.min() >= 0 and labels.max() < classes and ignore_index < 0):
         return target, None
     kept = labels != ignore_index
     wrong = ((labels < 0) | (labels >= classes)) & kept
     if wrong.any():
-        raise IndexError(f"Target {labels[wrong][0]} is out of bounds: there are {classes} classes, "
-                         f"labels must be 0 to {classes - 1}")
+        raise IndexError(f"Target {labels[wrong][0]} is out of bounds: there are {classes} "
+                         f"classes, labels must be 0 to {classes - 1}")
     return (target, None) if kept.all() else (wrap(np.where(kept, labels, 0)), kept)
 
 
@@ -318,8 +333,8 @@ def class_weights(weight, classes):
     """The weights (C,) of the classes as a tensor."""
     weight = operand(weight, "weight")
     if weight.shape != (classes,):
-        raise RuntimeError(f"weight tensor should be defined for all {classes} classes, but got weight "
-                           f"tensor of shape {tuple(weight.shape)}")
+        raise RuntimeError(f"weight tensor should be defined for all {classes} classes, but got "
+                           f"weight tensor of shape {tuple(weight.shape)}")
     if weight.requires_grad:
         raise RuntimeError(f"class weights get no gradient: detach() the {describe(weight)}")
     return weight
@@ -332,7 +347,8 @@ def per_class(weight, logp, dim):
 
 def indexed_loss(logp, target, weight, ignore_index, reduction, smoothing):
     if logp.ndim == 0:
-        raise ValueError("the loss needs class scores of shape (C,), (N, C) or (N, C, ...), got a 0-d tensor")
+        raise ValueError("the loss needs class scores of shape (C,), (N, C) or (N, C, ...), got "
+                         "a 0-d tensor")
     dim = min(logp.ndim - 1, 1)
     shape, classes = logp.shape[:dim] + logp.shape[dim + 1:], logp.shape[dim]
     labels, kept = class_indices(target, classes, shape, ignore_index)
@@ -354,20 +370,22 @@ def indexed_loss(logp, target, weight, ignore_index, reduction, smoothing):
     return reduced(loss, reduction)
 
 
-def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
+def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean",
+                  label_smoothing=0.0):
     """-log softmax(input) at the target: input (C,), (N, C) or (N, C, ...) scores ("logits").
 
-    target: class indices (integers, without the class dimension) or probabilities of input's shape.
-    weight (C,) scales the classes; "mean" divides by the sum of the weights of the targets that are
-    not ignore_index (with probabilities: by the number of samples). label_smoothing in [0, 1] mixes
-    the target with the uniform distribution. (Szegedy et al., 2016, section 7)
+    target: class indices (integers, without the class dimension), or probabilities of input's
+    shape. weight (C,) scales the classes; "mean" divides by the sum of the weights of the targets
+    that are not ignore_index (with probabilities: by the number of samples). label_smoothing in
+    [0, 1] mixes the target with the uniform distribution. (Szegedy et al., 2016, section 7)
     """
     if not 0 <= label_smoothing <= 1:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
-    input, target = operand(input, "cross_entropy: input"), operand(target, "cross_entropy: target")
+    input = operand(input, "cross_entropy: input")
+    target = operand(target, "cross_entropy: target")
     if input.ndim == 0:
-        raise ValueError("cross_entropy needs class scores of shape (C,), (N, C) or (N, C, ...), got a 0-d "
-                         "tensor")
+        raise ValueError("cross_entropy needs class scores of shape (C,), (N, C) or (N, C, ...), "
+                         "got a 0-d tensor")
     dim = min(input.ndim - 1, 1)
     logp = functions.log_softmax(input, dim)
     if target.array.dtype.kind != "f" or target.shape != input.shape:
@@ -387,11 +405,11 @@ def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean
 def matching(input, target, what):
     input, target = operand(input, f"{what}: input"), operand(target, f"{what}: target")
     if target.shape != input.shape:
-        raise ValueError(f"{what}: target of shape {tuple(target.shape)} must have the shape of the input, "
-                         f"{tuple(input.shape)}")
+        raise ValueError(f"{what}: target of shape {tuple(target.shape)} must have the shape of "
+                         f"the input, {tuple(input.shape)}")
     if target.dtype.kind != "f":
-        raise RuntimeError(f"{what}: targets must be floating point (probabilities), got {target.dtype}: "
-                           "use .float() or .double()")
+        raise RuntimeError(f"{what}: targets must be floating point (probabilities), got "
+                           f"{target.dtype}: use .float() or .double()")
     return input, target
 
 
@@ -405,12 +423,13 @@ def binary_cross_entropy(input, target, weight=None, reduction="mean"):
     values = input.array
     if values.size and not ((values >= 0) & (values <= 1)).all():
         raise RuntimeError("all elements of input should be between 0 and 1, found "
-                           f"{values[~((values >= 0) & (values <= 1))][0]}: apply sigmoid first, or use "
-                           "binary_cross_entropy_with_logits")
+                           f"{values[~((values >= 0) & (values <= 1))][0]}: apply sigmoid first, "
+                           "or use binary_cross_entropy_with_logits")
     return reduced(weighted(ops.binary_cross_entropy(input, target), weight), reduction)
 
 
-def binary_cross_entropy_with_logits(input, target, weight=None, reduction="mean", pos_weight=None):
+def binary_cross_entropy_with_logits(input, target, weight=None, reduction="mean",
+                                     pos_weight=None):
     """binary_cross_entropy of sigmoid(input), computed stably; pos_weight scales the positives."""
     input, target = matching(input, target, "binary_cross_entropy_with_logits")
     if pos_weight is None:

@@ -19,8 +19,8 @@ def filled(tensor, values):
 def drawn(tensor, draw, generator):
     """tensor filled by draw(generator, shape)."""
     if isinstance(tensor, Recorded) and tensor.dtype.kind != "f":
-        raise TypeError(f"random initial values are real numbers, but the {describe(tensor)} has dtype "
-                        f"{tensor.dtype}: use .float() or .double()")
+        raise TypeError(f"random initial values are real numbers, but the {describe(tensor)} has "
+                        f"dtype {tensor.dtype}: use .float() or .double()")
     return filled(tensor, draw(generator or random.generator(), tensor.shape))
 
 
@@ -61,17 +61,18 @@ def eye_(tensor):
 
 
 def fans(tensor):
-    """(fan_in, fan_out): how many inputs an output sums over, and how many outputs an input feeds."""
+    """(fan_in, fan_out): how many inputs an output sums over, how many outputs an input feeds."""
     if tensor.ndim < 2:
-        raise ValueError(f"fan in and fan out need at least 2 dimensions, got the {describe(tensor)}")
+        raise ValueError("fan in and fan out need at least 2 dimensions, got the "
+                         f"{describe(tensor)}")
     field = math.prod(tensor.shape[2:])
     return tensor.shape[1] * field, tensor.shape[0] * field
 
 
 def calculate_gain(nonlinearity, param=None):
     """Factor by which a nonlinearity shrinks a signal's deviation, to be made up for."""
-    gains = {"linear": 1, "conv1d": 1, "conv2d": 1, "sigmoid": 1, "tanh": 5 / 3, "relu": math.sqrt(2),
-             "selu": 0.75}
+    gains = {"linear": 1, "conv1d": 1, "conv2d": 1, "sigmoid": 1, "tanh": 5 / 3,
+             "relu": math.sqrt(2), "selu": 0.75}
     if nonlinearity == "leaky_relu":
         return math.sqrt(2 / (1 + (0.01 if param is None else param) ** 2))
     if nonlinearity not in gains:
@@ -81,7 +82,7 @@ def calculate_gain(nonlinearity, param=None):
 
 
 def xavier_uniform_(tensor, gain=1.0, generator=None):
-    """Uniform with variance gain**2 * 2 / (fan_in + fan_out). (Glorot and Bengio, 2010, equation 16)"""
+    """Uniform with variance gain**2 * 2 / (fan_in + fan_out). (Glorot and Bengio, 2010, eq. 16)"""
     bound = gain * math.sqrt(6 / sum(fans(tensor)))
     return uniform_(tensor, -bound, bound, generator)
 

@@ -1,7 +1,7 @@
 """Layers with parameters or state, and activations (torch.nn).
 
-The one trick: a layer is a function of functional.py that remembers its arguments. What is computed is
-written there, what is kept is written here.
+The one trick: a layer is a function of functional.py that remembers its arguments. What is
+computed is written there, what is kept is written here.
 """
 
 import math
@@ -31,19 +31,21 @@ def fresh(make, shape, dtype, device):
         Device(device)
     dtype = np.dtype(dtype or dtypes.get_default_dtype())
     if dtype.kind != "f":
-        raise TypeError(f"parameters must be floating point, got dtype {dtype}: use float32 or float64")
+        raise TypeError(f"parameters must be floating point, got dtype {dtype}: use float32 or "
+                        "float64")
     return Parameter(make(shape, dtype))
 
 
 class Linear(Module):
-    """x @ weight.T + bias. weight (out_features, in_features) and bias (out_features,) start uniform on
-    +-1/sqrt(in_features), as in PyTorch."""
+    """x @ weight.T + bias. weight (out_features, in_features) and bias (out_features,) start
+    uniform on +-1/sqrt(in_features), as in PyTorch."""
 
     def __init__(self, in_features, out_features, bias=True, device=None, dtype=None):
         positive(in_features=in_features, out_features=out_features)
         self.in_features, self.out_features = in_features, out_features
         self.weight = fresh(np.empty, (out_features, in_features), dtype, device)
-        self.register_parameter("bias", fresh(np.empty, out_features, dtype, device) if bias else None)
+        bias = fresh(np.empty, out_features, dtype, device) if bias else None
+        self.register_parameter("bias", bias)
         self.reset_parameters()
 
     def reset_parameters(self):
@@ -61,7 +63,8 @@ class Linear(Module):
 
 
 class Embedding(Module):
-    """A learned row of embedding_dim numbers for each of num_embeddings integers, starting normal(0, 1).
+    """A learned row of embedding_dim numbers for each of num_embeddings integers; it starts
+    normal(0, 1).
 
     The row padding_idx stands for "nothing here": it starts at 0 and gets no gradient.
     """
@@ -105,8 +108,8 @@ class Dropout(Module):
 class BatchNorm1d(Module):
     """Normalizes each of num_features features over the batch: input (N, C) or (N, C, L).
 
-    While training, the running statistics move by `momentum` toward the batch's (momentum=None: they
-    are the plain average over all batches); in eval mode they are what normalizes.
+    While training, the running statistics move by `momentum` toward the batch's (momentum=None:
+    they are the plain average over all batches); in eval mode they are what normalizes.
     (Ioffe and Szegedy, 2015)
     """
 
@@ -116,8 +119,9 @@ class BatchNorm1d(Module):
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         n, dtype = num_features, np.dtype(dtype or dtypes.get_default_dtype())
-        self.register_parameter("weight", fresh(np.ones, n, dtype, device) if affine else None)
-        self.register_parameter("bias", fresh(np.zeros, n, dtype, device) if affine and bias else None)
+        scale, shift = affine, affine and bias
+        self.register_parameter("weight", fresh(np.ones, n, dtype, device) if scale else None)
+        self.register_parameter("bias", fresh(np.zeros, n, dtype, device) if shift else None)
         tracked = track_running_stats
         self.register_buffer("running_mean", zeros(n, dtype=dtype) if tracked else None)
         self.register_buffer("running_var", ones(n, dtype=dtype) if tracked else None)
@@ -140,7 +144,8 @@ class BatchNorm1d(Module):
 
     def forward(self, input):
         if input.ndim not in (2, 3):
-            raise ValueError(f"expected 2D or 3D input (N, C) or (N, C, L), got the {describe(input)}")
+            raise ValueError("expected 2D or 3D input (N, C) or (N, C, L), got the "
+                             f"{describe(input)}")
         if input.shape[1] != self.num_features:
             raise RuntimeError(f"BatchNorm1d({self.num_features}): the {describe(input)} has "
                                f"{input.shape[1]} features in dimension 1")
@@ -156,8 +161,8 @@ class BatchNorm1d(Module):
         return F.batch_norm(input, *kept, self.weight, self.bias, batch, momentum or 0.0, self.eps)
 
     def extra_repr(self):
-        return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-                f"bias={self.bias is not None}, "
+        return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
+                f"affine={self.affine}, bias={self.bias is not None}, "
                 f"track_running_stats={self.track_running_stats}")
 
 
@@ -186,8 +191,8 @@ class LayerNorm(Module):
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self):
-        return (f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}, "
-                f"bias={self.bias is not None}")
+        return (f"{self.normalized_shape}, eps={self.eps}, "
+                f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}")
 
 
 class Flatten(Module):
@@ -203,7 +208,7 @@ class Flatten(Module):
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
 
 
-# --- activations: the functions of functional.py, as modules ------------------------------------------
+# --- activations: the functions of functional.py, as modules -------------------------------------
 
 class Activation(Module):
     """A function without parameters; `options` names the attributes it is called with."""

@@ -27,7 +27,8 @@ class Loss(Module):
                 setattr(self, name, value)
 
     def forward(self, input, target):
-        return type(self).function(input, target, **{name: getattr(self, name) for name in self.options})
+        options = {name: getattr(self, name) for name in self.options}
+        return type(self).function(input, target, **options)
 
 
 class MSELoss(Loss):
@@ -61,7 +62,8 @@ class SmoothL1Loss(Loss):
 
 
 class CrossEntropyLoss(Loss):
-    """Cross-entropy of softmax(input): input (N, C) scores, target (N,) classes or (N, C) probabilities."""
+    """Cross-entropy of softmax(input): input (N, C) scores, target (N,) classes or (N, C)
+    probabilities. See functional.cross_entropy."""
 
     function = staticmethod(F.cross_entropy)
 

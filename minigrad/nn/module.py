@@ -1,8 +1,8 @@
 """Module: a function with parameters, and Parameter.
 
-A Module finds its parameters and submodules by attribute assignment. Every parameter is named by its
-path ("net.0.weight"), and while a module's forward runs the engine notes it in each record: that is
-how pictures know which operation belongs to which layer.
+A Module finds its parameters and submodules by attribute assignment. Every parameter is named by
+its path ("net.0.weight"), and while a module's forward runs the engine notes it in each record:
+that is how pictures know which operation belongs to which layer.
 """
 
 import collections.abc
@@ -71,7 +71,7 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} does not define forward(): add "
                                   "`def forward(self, x): ...` to the class")
 
-    # --- registration -----------------------------------------------------------------------------
+    # --- registration ----------------------------------------------------------------------------
 
     def __setattr__(self, name, value):
         home = self._home(name, value)
@@ -93,7 +93,7 @@ class Module:
         if isinstance(value, Module) and name not in self._parameters:
             return self._modules
         for home, kind, what, cure in (
-                (self._parameters, Parameter, "parameter", "wrap it in nn.Parameter, or assign to .data"),
+                (self._parameters, Parameter, "parameter", "wrap it in nn.Parameter or set .data"),
                 (self._modules, Module, "child module", "a Module or None is expected"),
                 (self._buffers, Recorded, "buffer", "a Tensor or None is expected")):
             if name in home:
@@ -131,14 +131,14 @@ class Module:
             raise KeyError(f"attribute '{name}' already exists: choose another {what} name")
 
     def register_buffer(self, name, tensor, persistent=True):
-        """A Tensor (or None) that belongs to the state but is not trained, like running statistics.
+        """A Tensor (or None) that belongs to the state but is not trained, like a running mean.
 
         persistent=False keeps it out of state_dict.
         """
         self._check_name(name, self._buffers, "buffer")
         if tensor is not None and not isinstance(tensor, Recorded):
-            raise TypeError(f"cannot assign {type(tensor).__name__} as buffer '{name}': a Tensor or None "
-                            "is expected")
+            raise TypeError(f"cannot assign {type(tensor).__name__} as buffer '{name}': a Tensor "
+                            "or None is expected")
         self._buffers[name] = tensor
         object.__setattr__(self, name, tensor)
         (self._transient.discard if persistent else self._transient.add)(name)
@@ -147,8 +147,8 @@ class Module:
         """self.name = param, a Parameter or None (a parameter this module does without)."""
         self._check_name(name, self._parameters, "parameter")
         if param is not None and not isinstance(param, Parameter):
-            raise TypeError(f"cannot assign {type(param).__name__} as parameter '{name}': an nn.Parameter "
-                            "or None is expected")
+            raise TypeError(f"cannot assign {type(param).__name__} as parameter '{name}': an "
+                            "nn.Parameter or None is expected")
         self._parameters[name] = param
         setattr(self, name, param)
 
@@ -156,14 +156,14 @@ class Module:
         """self.name = module, also for names that are not identifiers ("0")."""
         self._check_name(name, self._modules, "module")
         if not isinstance(module, Module) and module is not None:
-            raise TypeError(f"{name!r}: {type(module).__name__} {module!r} is not a Module; activations are "
-                            "classes to be called, such as nn.ReLU()")
+            raise TypeError(f"{name!r}: {type(module).__name__} {module!r} is not a Module; "
+                            "activations are classes to be called, such as nn.ReLU()")
         self._modules[name] = module
         setattr(self, name, module)
 
     register_module = add_module
 
-    # --- walking ----------------------------------------------------------------------------------
+    # --- walking ---------------------------------------------------------------------------------
 
     def named_modules(self, prefix="", remove_duplicate=True):
         """(path, module) of this module and all below it, each once."""
@@ -244,10 +244,10 @@ class Module:
         fn(self)
         return self
 
-    # --- modes and gradients ----------------------------------------------------------------------
+    # --- modes and gradients ---------------------------------------------------------------------
 
     def train(self, mode=True):
-        """Training mode (Dropout drops, BatchNorm uses the batch) for this module and all below."""
+        """Training mode for this module and all below: Dropout drops, BatchNorm uses the batch."""
         for module in self.modules():
             module.training = bool(mode)
         return self
@@ -269,7 +269,7 @@ class Module:
             p.requires_grad_(requires_grad)
         return self
 
-    # --- dtype ------------------------------------------------------------------------------------
+    # --- dtype -----------------------------------------------------------------------------------
 
     def to(self, *args, dtype=None, device=None):
         """Casts floating-point parameters and buffers in place; the only device is "cpu"."""
@@ -302,7 +302,7 @@ class Module:
         """Itself: there is only the CPU."""
         return self
 
-    # --- state ------------------------------------------------------------------------------------
+    # --- state -----------------------------------------------------------------------------------
 
     def _named_state(self):
         for path, module in self.named_modules(remove_duplicate=False):
@@ -321,7 +321,8 @@ class Module:
         strict=False missing and unknown names are returned instead. Shapes must always agree.
         """
         if not isinstance(state_dict, collections.abc.Mapping):
-            raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict).__name__}")
+            raise TypeError("Expected state_dict to be dict-like, got "
+                            f"{type(state_dict).__name__}")
         own, values, problems = dict(self._named_state()), {}, []
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]
@@ -343,7 +344,7 @@ class Module:
             written(own[name])
         return IncompatibleKeys(missing, unexpected)
 
-    # --- printing ---------------------------------------------------------------------------------
+    # --- printing --------------------------------------------------------------------------------
 
     def extra_repr(self):
         """What stands in the parentheses of a layer's repr."""

@@ -20,11 +20,11 @@ def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=Fals
     grads = gradients(parameters)
     p = float(norm_type)
     with np.errstate(all="ignore"):
-        norms = np.array([np.linalg.norm(g.array.reshape(-1), p) for g in grads if g.array.size] or [0.0])
-        total = np.linalg.norm(norms, p)
+        norms = [np.linalg.norm(g.array.reshape(-1), p) for g in grads if g.array.size]
+        total = np.linalg.norm(np.array(norms or [0.0]), p)
         if error_if_nonfinite and not np.isfinite(total):
-            raise RuntimeError(f"The total norm of order {norm_type} for gradients is non-finite ({total}), "
-                               "so it cannot be clipped")
+            raise RuntimeError(f"The total norm of order {norm_type} for gradients is non-finite "
+                               f"({total}), so it cannot be clipped")
         scale = max_norm / (total + 1e-6)
         if not scale >= 1:
             for g in grads:
