@@ -89,13 +89,14 @@ def array_of(data, dtype=None):
         except ValueError as error:
             raise ValueError(f"tensor(): the nested lists are ragged: {error}") from None
         if dtype is None:
-            dtype = {"f": dtypes.get_default_dtype(), "i": dtypes.int64, "u": dtypes.int64}.get(array.dtype.kind)
+            dtype = {"f": dtypes.get_default_dtype(), "i": dtypes.int64,
+                     "u": dtypes.int64}.get(array.dtype.kind)
             if array.size == 0 and array.dtype.kind == "f":
                 dtype = dtypes.get_default_dtype()
         data = array
     if data.dtype.kind not in "fiub":
-        raise TypeError(f"tensor(): can't make a tensor of {data.dtype} data; give numbers (real or "
-                        "integer) or booleans")
+        raise TypeError(f"tensor(): can't make a tensor of {data.dtype} data; give numbers (real "
+                        "or integer) or booleans")
     return np.array(data, dtype=dtype)
 
 

@@ -49,7 +49,8 @@ class inference_mode(no_grad):
 
 
 class set_grad_enabled:
-    """Switches recording on or off: at once, for a `with` block, or for calls of a decorated function."""
+    """Switches recording on or off: at once, for a `with` block, or for calls of a decorated
+    function."""
 
     def __init__(self, enabled):
         self.enabled = bool(enabled)
@@ -85,8 +86,8 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     """d(outputs)/d(inputs) as a tuple of tensors; no .grad is touched (torch.autograd.grad).
 
     outputs, inputs: a tensor or a sequence. grad_outputs: where each output starts (1 for single
-    numbers). create_graph: the results can be differentiated again. An input that the outputs do not
-    depend on is an error, or None with allow_unused=True, or zeros with materialize_grads=True.
+    numbers). create_graph: the results can be differentiated again. An input that the outputs do
+    not depend on is an error, or None with allow_unused=True, or zeros with materialize_grads=True.
     """
     outputs, inputs = sequence(outputs), sequence(inputs)
     starts = [None] * len(outputs) if grad_outputs is None else sequence(grad_outputs)
@@ -97,8 +98,8 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     for i, x in enumerate(inputs):
         if not isinstance(x, Recorded) or not x.requires_grad:
             what = describe(x) if isinstance(x, Recorded) else type(x).__name__
-            raise RuntimeError(f"input {i} ({what}) does not require grad: one of the differentiated "
-                               "Tensors does not require grad")
+            raise RuntimeError(f"input {i} ({what}) does not require grad: one of the "
+                               "differentiated Tensors does not require grad")
     found = {}
     starts = [seed(t, g, create_graph) for t, g in zip(outputs, starts)]
     with recording(create_graph), np.errstate(all="ignore"):
@@ -112,9 +113,9 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
         if g is None and materialize_grads:
             g = np.zeros_like(x.array)
         elif g is None and not allow_unused:
-            raise RuntimeError(f"input {i} ({describe(x)}) was not used to compute the outputs; pass "
-                               "allow_unused=True to get None for it (one of the differentiated Tensors "
-                               "appears to not have been used in the graph)")
+            raise RuntimeError(f"input {i} ({describe(x)}) was not used to compute the outputs; "
+                               "pass allow_unused=True to get None for it (one of the "
+                               "differentiated Tensors appears to not have been used in the graph)")
         if g is not None and any(x is other for other in inputs[:i]):
             g = g.clone() if isinstance(g, Recorded) else g.copy()
         results.append(g if g is None or isinstance(g, Recorded) else wrap(g))
@@ -122,7 +123,8 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
 
 
 def separate(found, starts):
-    """Gives each gradient memory of its own: rules may hand on the very tensor they got, or a view."""
+    """Gives each gradient memory of its own: rules may hand on the very tensor they got, or a
+    view."""
     taken = {id(start) for start in starts}
     for t, g in found.items():
         if id(g) in taken or g.memory is not None:

@@ -33,8 +33,9 @@ def set_default_dtype(dtype):
 
 
 def result_type(operands):
-    """dtype of an operation as PyTorch decides it: tensors with dimensions outrank 0-d tensors, those
-    outrank Python numbers; a lower rank only counts if it is of a higher kind (bool, int, float)."""
+    """dtype of an operation as PyTorch decides it: tensors with dimensions outrank 0-d tensors,
+    those outrank Python numbers; a lower rank only counts if it is of a higher kind (bool, int,
+    float)."""
     ranks = [None, None, None]
     for a in operands:
         if isinstance(a, np.ndarray):

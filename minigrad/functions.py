@@ -1,8 +1,8 @@
 """PyTorch's functions on numbers, composed of the primitives of ops.py.
 
-Arguments have PyTorch's names and order; `axis` and `keepdims` are accepted for `dim` and `keepdim`.
-Nothing here knows about gradients: what is composed of primitives is differentiable, to every order.
-(Functions that only move numbers around stand in shaping.py.)
+Arguments have PyTorch's names and order; `axis` and `keepdims` are accepted for `dim` and
+`keepdim`. Nothing here knows about gradients: what is composed of primitives is differentiable, to
+every order. (Functions that only move numbers around stand in shaping.py.)
 """
 
 import collections
@@ -64,9 +64,11 @@ def pow(input, exponent):
     if exponent == 0.5:
         return ops.sqrt(input)
     if not isinstance(exponent, (int, float)):
-        raise TypeError(f"pow: exponent must be a Tensor or a number, got {type(exponent).__name__}")
+        raise TypeError("pow: exponent must be a Tensor or a number, got "
+                        f"{type(exponent).__name__}")
     if isinstance(exponent, int) and exponent < 0 and input.dtype.kind in "iub":
-        raise RuntimeError("Integers to negative integer powers are not allowed: use .float() first")
+        raise RuntimeError("Integers to negative integer powers are not allowed: "
+                           "use .float() first")
     return ops.power(input, exponent)
 
 
@@ -95,14 +97,15 @@ def rpow(base, exponent):
     return pow(base, exponent) if isinstance(base, Recorded) else ops.pow(as_tensor(base), exponent)
 
 
-# --- comparisons and logic: constants, no gradient --------------------------------------------------
+# --- comparisons and logic: constants, no gradient ------------------------------------------------
 
 def constant(function, name=None):
     """A NumPy function as a function of tensors whose result carries no gradient."""
     def constant_function(*inputs):
         return wrap(function(*[array(x) for x in inputs]))
     constant_function.__name__ = constant_function.__qualname__ = name or function.__name__
-    constant_function.__doc__ = f"{name or function.__name__}, element by element; carries no gradient."
+    constant_function.__doc__ = (f"{name or function.__name__}, element by element; "
+                                 "carries no gradient.")
     return constant_function
 
 
@@ -144,8 +147,8 @@ def any(input, dim=None, keepdim=False):
 
 def floats(x, what):
     if x.dtype.kind != "f":
-        raise RuntimeError(f"{what}(): input dtype must be floating point, got {x.dtype}: use .float()"
-                           " or .double() first")
+        raise RuntimeError(f"{what}(): input dtype must be floating point, got {x.dtype}: "
+                           "use .float() or .double() first")
     return x
 
 
@@ -163,7 +166,8 @@ def nonempty(x, dim, what):
 @numpy_names
 def sum(input, dim=None, keepdim=False, *, dtype=None):
     """Sum over dim (an int or a tuple; None: all)."""
-    return ops.sum(input if dtype is None else input.to(dtype), dim=dims_of(input, dim), keepdim=keepdim)
+    return ops.sum(input if dtype is None else input.to(dtype), dim=dims_of(input, dim),
+                   keepdim=keepdim)
 
 
 @numpy_names
@@ -178,7 +182,8 @@ def prod(input, dim=None, keepdim=False, *, dtype=None):
     """Product over dim (one int, or None: all). Its gradient is right at zeros too."""
     if isinstance(dim, (tuple, list)):
         raise TypeError(f"prod(): dim must be one int or None, got {dim}")
-    return ops.prod(input if dtype is None else input.to(dtype), dim=dims_of(input, dim), keepdim=keepdim)
+    return ops.prod(input if dtype is None else input.to(dtype), dim=dims_of(input, dim),
+                    keepdim=keepdim)
 
 
 def spread_of(op, input, dim, unbiased, correction, keepdim):
@@ -186,7 +191,8 @@ def spread_of(op, input, dim, unbiased, correction, keepdim):
         dim, unbiased = None, dim
     if unbiased is not None:
         correction = int(unbiased)
-    return op(floats(input, op.name), dim=dims_of(input, dim), correction=correction, keepdim=keepdim)
+    return op(floats(input, op.name), dim=dims_of(input, dim), correction=correction,
+              keepdim=keepdim)
 
 
 @numpy_names
@@ -276,8 +282,9 @@ def log_softmax(input, dim=None, dtype=None):
 
 def along(op, input, dim, dtype):
     if dim is None:
-        raise TypeError(f"{op.name}() needs dim: the dimension along which the probabilities sum to 1 "
-                        f"(dim=-1 for classes in the last one), input has shape {tuple(input.shape)}")
+        raise TypeError(f"{op.name}() needs dim: the dimension along which the probabilities sum "
+                        "to 1 (dim=-1 for classes in the last one), input has shape "
+                        f"{tuple(input.shape)}")
     input = floats(input if dtype is None else input.to(dtype), op.name)
     dim = one_dim(dim, input.ndim)
     return op(input, dim=dim if input.ndim else None)
@@ -289,11 +296,11 @@ def matmul(input, other):
     """input @ other for vectors, matrices and batches of matrices (batch dimensions broadcast)."""
     a, b = as_tensor(input), as_tensor(other)
     if a.ndim == 0 or b.ndim == 0:
-        raise RuntimeError(f"matmul: both arguments need at least 1 dimension, got {describe(a)} and "
-                           f"{describe(b)}; use * for numbers")
+        raise RuntimeError(f"matmul: both arguments need at least 1 dimension, got {describe(a)} "
+                           f"and {describe(b)}; use * for numbers")
     if a.array.shape[-1] != b.array.shape[-2 if b.ndim > 1 else 0]:
-        raise RuntimeError(f"matmul: {describe(a)} and {describe(b)} do not fit: the last dimension of "
-                           f"the first ({a.array.shape[-1]}) must equal the "
+        raise RuntimeError(f"matmul: {describe(a)} and {describe(b)} do not fit: the last "
+                           f"dimension of the first ({a.array.shape[-1]}) must equal the "
                            f"{'second to last' if b.ndim > 1 else 'only'} one of the second "
                            f"({b.array.shape[-2 if b.ndim > 1 else 0]})")
     return ops.matmul(a, b)

@@ -1,7 +1,7 @@
 """Changing a tensor in place: PyTorch's methods with a trailing underscore, and `t[index] = value`.
 
-The tensor object becomes the result of the operation; what it was before lives on as a snapshot that
-older records go on seeing (engine.as_of). So no record ever has to be mended.
+The tensor object becomes the result of the operation; what it was before lives on as a snapshot
+that older records go on seeing (engine.as_of). So no record ever has to be mended.
 """
 
 import numpy as np
@@ -26,12 +26,13 @@ def change(t, op, *others, setitem=None, **options):
     if tracked and base.requires_grad and base.op is None:
         what = "a view of a leaf" if chain else "a leaf"
         raise RuntimeError(f"{what} that requires grad is being changed in place by {op.name}_: "
-                           f"{describe(base)}. Update parameters under no_grad(), or work on a clone()")
+                           f"{describe(base)}. Update parameters under no_grad(), or work on a "
+                           "clone()")
     if any(step == 0 and n > 1 for step, n in zip(t.array.strides, t.array.shape)):
         raise RuntimeError(f"{op.name}_: several elements of the expanded {describe(t)} are one "
                            "memory location; clone() it before changing it in place")
-    # The rule of this very operation may need the values that it overwrites (of t, and of views of the
-    # same memory among the others): then it gets copies of its own.
+    # The rule of this very operation may need the values that it overwrites (of t, and of views of
+    # the same memory among the others): then it gets copies of its own.
     same = [x is t or (isinstance(x, Recorded) and x.memory is not None and x.memory is t.memory)
             for x in (t, *others)]
     needed = tracked and any(op.reads_value(i, j) for i in range(len(op.vjps))
@@ -69,8 +70,8 @@ def change(t, op, *others, setitem=None, **options):
 
 
 def earlier(x, base, before, copy):
-    """x as a snapshot, and if it is a view of base, one taken from `before`: what base is now made from
-    must not refer back to base, or they would keep each other alive."""
+    """x as a snapshot, and if it is a view of base, one taken from `before`: what base is now made
+    from must not refer back to base, or they would keep each other alive."""
     chain = view_chain(x)
     if x is not base and (not chain or chain[-1].inputs[0] is not base):
         return snapshot(x, copy)

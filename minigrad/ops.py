@@ -169,6 +169,31 @@ def layer(i, g, y, *xs, dim):
 
 
 part.reads_values = layer.reads_values = False  # only shapes: the joined tensors may be overwritten
+def places(labels, dim):
+    """Index of the label of each sample in scores that have the classes along dim."""
+    index = [np.arange(n).reshape((-1,) + (1,) * (labels.ndim - 1 - d)) for d, n in enumerate(labels.shape)]
+    index.insert(dim, labels)
+    return tuple(index)
+
+
+def label_loss(x, labels, dim, smoothing):
+    """-log softmax(x) at the label of each sample, computed stably."""
+    x = x - x.max(axis=dim, keepdims=True, initial=-np.inf)
+    with np.errstate(all="ignore"):
+        score = x[places(labels, dim)]
+        if smoothing:
+            score = (1 - smoothing) * score + smoothing * x.mean(axis=dim)
+        return np.log(np.exp(x).sum(axis=dim)) - score
+
+
+def one_hot(labels, shape, dtype, dim, smoothing):
+    """The distribution a label stands for: all on its class, or `smoothing` of it spread over all."""
+    labels = labels.array if isinstance(labels, Recorded) else labels
+    t = np.full(shape, smoothing / shape[dim], dtype)
+    t[places(labels, dim)] += 1 - smoothing
+    return t
+
+
 erf_values = np.frompyfunc(math.erf, 1, 1)  # NumPy has no erf
 
 
@@ -248,6 +273,9 @@ logsumexp  = primitive(log_sum_exp,         lambda g, y, x, dim, keepdim:
                                             kept(g, dim, keepdim) * np.exp(x - kept(y, dim, keepdim)), name="logsumexp")
 softmax    = primitive(softly,              lambda g, y, x, dim: y * (g - (g * y).sum(axis=dim, keepdims=True)), name="softmax")
 log_softmax = primitive(softly_log,         lambda g, y, x, dim: g - np.exp(y) * g.sum(axis=dim, keepdims=True), name="log_softmax")
+cross_entropy = primitive(label_loss,       lambda g, y, x, labels, dim, smoothing:
+                                            np.expand_dims(g, dim) * (softmax(x, dim=dim) - one_hot(labels, x.shape, x.dtype, dim, smoothing)),
+                                            name="cross_entropy")
 binary_cross_entropy = primitive(bce,       lambda g, y, p, t: g * (p - t) / np.maximum(p * (1 - p), 1e-12),
                                             lambda g, y, p, t: g * (log1p(-p) - log(p)), name="binary_cross_entropy")
 

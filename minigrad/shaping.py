@@ -20,8 +20,8 @@ def reshape(input, *shape):
     try:
         return ops.reshape(input, shape=shape)
     except RuntimeError:
-        raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {input.array.size}: "
-                           f"{describe(input)}") from None
+        raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size "
+                           f"{input.array.size}: {describe(input)}") from None
 
 
 def flatten(input, start_dim=0, end_dim=-1):
@@ -50,8 +50,8 @@ def permute(input, *dims):
     """The dimensions in another order."""
     dims = tuple(one_dim(d, input.ndim) for d in shape_of(dims))
     if sorted(dims) != list(range(input.ndim)):
-        raise RuntimeError(f"permute(dims={dims}): must name each of the {input.ndim} dimensions of "
-                           f"the {describe(input)} once")
+        raise RuntimeError(f"permute(dims={dims}): must name each of the {input.ndim} dimensions "
+                           f"of the {describe(input)} once")
     return ops.permute(input, dims=dims)
 
 
@@ -67,7 +67,8 @@ def transpose(input, dim0, dim1):
 def t(input):
     """The transpose of a matrix; vectors and numbers unchanged."""
     if input.ndim > 2:
-        raise RuntimeError(f"t() expects a tensor with at most 2 dimensions, got the {describe(input)}")
+        raise RuntimeError("t() expects a tensor with at most 2 dimensions, got the "
+                           f"{describe(input)}")
     return ops.permute(input, dims=tuple(range(input.ndim))[::-1])
 
 
@@ -80,7 +81,8 @@ def expand(input, *sizes):
     """input repeated along dimensions of size 1, without copying; -1 keeps a size."""
     sizes = shape_of(sizes)
     extra = len(sizes) - input.ndim
-    shape = tuple(input.shape[i - extra] if n == -1 and i >= extra else n for i, n in enumerate(sizes))
+    shape = tuple(input.shape[i - extra] if n == -1 and i >= extra else n
+                  for i, n in enumerate(sizes))
     if extra < 0 or -1 in shape:
         raise RuntimeError(f"expand: shape {sizes} does not fit the {describe(input)}")
     return ops.expand(input, shape=shape)
@@ -139,7 +141,8 @@ def stack(tensors, dim=0):
     for i, x in enumerate(tensors):
         if x.shape != tensors[0].shape:
             raise RuntimeError(f"stack expects each tensor to be equal size, but got "
-                               f"{list(tensors[0].shape)} at entry 0 and {list(x.shape)} at entry {i}")
+                               f"{list(tensors[0].shape)} at entry 0 and {list(x.shape)} at "
+                               f"entry {i}")
     return ops.stack(*tensors, dim=one_dim(dim, tensors[0].ndim + 1))
 
 
@@ -154,8 +157,8 @@ def split(input, split_size_or_sections, dim=0):
             raise RuntimeError(f"split expects split_size be positive, got {sizes}")
         sizes = [builtins.min(sizes, n - start) for start in range(0, n, sizes)] or [0]
     elif builtins.sum(sizes) != n:
-        raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's"
-                           f" size at dimension {dim}), but got split_sizes={list(sizes)}")
+        raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {n} (input "
+                           f"tensor's size at dimension {dim}), but got split_sizes={list(sizes)}")
     ends = np.cumsum(sizes).tolist()
     return tuple(narrow(input, dim, end - size, size) for size, end in zip(sizes, ends))
 
@@ -204,7 +207,8 @@ def parsed(index):
         elif not (i is None or i is Ellipsis or isinstance(i, (slice, bool, np.bool_))):
             raise TypeError(f"a tensor cannot be indexed with {type(i).__name__} {i!r}")
         elif isinstance(i, slice):
-            i = slice(*[int(k) if isinstance(k, Recorded) else k for k in (i.start, i.stop, i.step)])
+            i = slice(*[int(k) if isinstance(k, Recorded) else k
+                        for k in (i.start, i.stop, i.step)])
         places.append(i)
     return arrays, tuple(places)
 
@@ -217,13 +221,15 @@ def is_view_at(value, x, index):
 
 
 def numbers_first(index):
-    """(first, rest) such that x[index] = x[first][rest], where numbers meet index arrays; else None.
+    """(first, rest) such that x[index] = x[first][rest], where numbers meet index arrays; else
+    None.
 
     NumPy counts the numbers among the arrays, which decides where the arrays' dimension goes;
     PyTorch takes numbers (and slices) first.
     """
     index = index if isinstance(index, tuple) else (index,)
-    arrays = [isinstance(i, (list, range, Recorded, np.ndarray)) and not is_number(i) for i in index]
+    arrays = [isinstance(i, (list, range, Recorded, np.ndarray)) and not is_number(i)
+              for i in index]
     if not builtins.any(arrays) or not builtins.any(map(is_number, index)):
         return None
     first, rest = [], []
@@ -264,8 +270,8 @@ def masked_fill(input, mask, value):
         raise RuntimeError(f"masked_fill only supports boolean masks, but got dtype {mask.dtype}")
     if array(value).dtype.kind == "f" if isinstance(value, Recorded) else isinstance(value, float):
         if input.dtype.kind != "f":
-            raise RuntimeError(f"masked_fill: {value!r} can't be put into the {describe(input)} of dtype "
-                               f"{input.dtype}: use .float() first")
+            raise RuntimeError(f"masked_fill: {value!r} can't be put into the {describe(input)} of "
+                               f"dtype {input.dtype}: use .float() first")
     return ops.where(mask, value, input)
 
 
@@ -306,6 +312,6 @@ def one_hot(tensor, num_classes=-1):
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
         num_classes = int(labels.max()) + 1
     elif labels.size and labels.max() >= num_classes:
-        raise RuntimeError(f"Class values must be smaller than num_classes: got {labels.max()} with "
-                           f"num_classes={num_classes}")
+        raise RuntimeError(f"Class values must be smaller than num_classes: got {labels.max()} "
+                           f"with num_classes={num_classes}")
     return wrap((labels[..., None] == np.arange(num_classes)).astype(np.int64))

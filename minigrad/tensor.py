@@ -141,16 +141,20 @@ class Tensor(Recorded, results=True):
     retains_grad = property(lambda self: self.requires_grad and not self.is_leaf)
 
     def requires_grad_(self, requires_grad=True):
-        """Sets whether gradients flow here; only leaves can be changed, only floats can be tracked."""
+        """Sets whether gradients flow here; only leaves can be changed, only floats can be tracked.
+
+        For a parameter that is frozen and unfrozen, what counts is its state when backward runs.
+        """
         if self.requires_grad == bool(requires_grad):
             return self
         if requires_grad:
             if self.array.dtype.kind != "f":
                 raise RuntimeError("only Tensors of floating point dtype can require gradients, this "
                                    f"{describe(self)} has dtype {self.array.dtype}: use .float() first")
-            # Records made so far saw a constant, and go on seeing one.
-            self.op, self.inputs, self.options, self.before = None, (), {}, None
-            self.before, self.order = snapshot(self), clock()
+            if self.order == 0 or self.op is not None:
+                # Never tracked before: records made so far saw a constant, and go on seeing one.
+                self.op, self.inputs, self.options, self.before = None, (), {}, None
+                self.before, self.order = snapshot(self), clock()
         elif self.op is not None:
             raise RuntimeError("you can only change requires_grad flags of leaf variables; use "
                                f"detach() on the {describe(self)}")

@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import numpy as np
 import pytest
 
 
@@ -11,3 +12,9 @@ def doubles():
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(before)
+
+
+@pytest.fixture
+def rng():
+    """Random numbers, the same in every test."""
+    return np.random.default_rng(3)

@@ -362,3 +362,19 @@ def test_grad_touches_no_grad():
     )
     assert a.tolist() == b.tolist() == [32]
     assert minigrad.autograd.grad(y, [y, x], minigrad.ones(1))[0].tolist() == [1]
+
+
+def test_freezing_and_unfreezing_between_forward_and_backward_loses_no_gradient():
+    w = minigrad.tensor(2.0, requires_grad=True)
+    y = w * w
+    w.requires_grad_(False).requires_grad_(True)
+    y.backward()
+    assert w.grad.item() == 4
+
+
+def test_a_tensor_tracked_only_after_it_was_used_gets_no_gradient_from_that_use():
+    x, w = minigrad.tensor(3.0), minigrad.tensor(2.0, requires_grad=True)
+    y = x * w
+    x.requires_grad_()
+    y.backward()
+    assert x.grad is None and w.grad.item() == 3

@@ -1,88 +1,35 @@
-"""nn equals PyTorch's: values, gradients, statistics, initial values, state dicts and reprs."""
+"""nn equals PyTorch's: activations, layers, statistics, whole models, initial values and clipping.
+
+Values, gradients, state dicts and reprs are compared (for the losses: test_nn_losses_torch.py).
+"""
 
 import copy
-import itertools
 import math
-import warnings
 
 import numpy as np
 import pytest
+from nn_mirror import (
+    NUMBERS,
+    TOLERANCE,
+    both_backward,
+    close,
+    compare,
+    compare_modules,
+    loaded,
+    pair,
+    torch,
+)
 
 import minigrad
 from minigrad import nn
 from minigrad.nn import functional as F
 
-torch = pytest.importorskip("torch")
 TF = torch.nn.functional
-TOLERANCE = {"float64": 1e-9, "float32": 1e-5}
-
-
-@pytest.fixture(autouse=True)
-def float64_in_torch():
-    default = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(default)
-
-
-@pytest.fixture
-def rng():
-    return np.random.default_rng(3)
-
-
-def pair(array, dtype="float64", tracked=True):
-    """The array in both libraries; floats require grad if tracked."""
-    array = np.asarray(array)
-    if array.dtype.kind == "f":
-        array = array.astype(dtype)
-    track = tracked and array.dtype.kind == "f"
-    return (minigrad.tensor(array, requires_grad=track),
-            torch.tensor(array, requires_grad=track))
-
-
-def close(ours, theirs, what="", tolerance=0):
-    """Same shape, dtype and numbers (nan and inf included), to the accuracy of the dtype."""
-    assert (ours is None) == (theirs is None), what
-    if ours is None:
-        return
-    theirs = theirs.detach()
-    assert tuple(ours.shape) == tuple(theirs.shape), what
-    assert str(ours.dtype) == str(theirs.dtype).replace("torch.", ""), what
-    tolerance = max(TOLERANCE.get(str(ours.dtype), 0), tolerance)
-    size = np.abs(theirs.numpy()[np.isfinite(theirs.numpy())]).max(initial=0)
-    np.testing.assert_allclose(ours.detach().numpy(), theirs.numpy(), tolerance,
-                               tolerance * (size + 1e-5),
-                               err_msg=what)
-
-
-def both_backward(ours, theirs):
-    """backward() from both, with one random upstream gradient."""
-    if theirs.requires_grad:
-        gradient = np.random.default_rng(1).normal(size=tuple(theirs.shape))
-        theirs.backward(torch.tensor(gradient, dtype=theirs.dtype))
-        ours.backward(minigrad.tensor(gradient.astype(ours.dtype)))
-
-
-def compare(function, torch_function, arrays, dtype="float64", tolerance=0, **options):
-    """Compares values and gradients of function(*arrays, **options), options also arrays."""
-    inputs = [pair(a, dtype) for a in arrays]
-    extra = {name: pair(value, dtype, False) if isinstance(value, np.ndarray) else (value, value)
-             for name, value in options.items()}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        ours = function(*[x for x, _ in inputs], **{name: x for name, (x, _) in extra.items()})
-        theirs = torch_function(*[x for _, x in inputs],
-                                **{name: x for name, (_, x) in extra.items()})
-    what = f"{function} {options}"
-    close(ours, theirs, what, tolerance)
-    both_backward(ours, theirs)
-    for x, y in inputs:
-        close(x.grad, y.grad, "gradient of " + what, tolerance)
+pytestmark = pytest.mark.usefixtures("doubles")
 
 
 # --- activations ---------------------------------------------------------------------------------
 
-NUMBERS = np.array([[-1e4, -30.0, -3.1, -1.0, -1e-3, 0.0], [1e-3, 0.5, 1.0, 20.0, 21.0, 1e4]])
 # fmt: off
 ACTIVATIONS = [
     ("relu", {}), ("tanh", {}), ("sigmoid", {}), ("silu", {}), ("logsigmoid", {}),
@@ -139,28 +86,6 @@ MODULES = [
     lambda m: m.LayerNorm(3, elementwise_affine=False),
     lambda m: m.Linear(3, 5), lambda m: m.Linear(3, 5, bias=False), lambda m: m.Linear(3, 1),
 ]
-
-
-def loaded(ours, theirs):
-    """The parameters and buffers of ours, copied into theirs: names and shapes must agree."""
-    state = {name: torch.tensor(t.numpy()) for name, t in ours.state_dict().items()}
-    assert list(state) == list(theirs.state_dict())
-    theirs.load_state_dict(state)
-
-
-def compare_modules(ours, theirs, *arrays, dtype="float64"):
-    inputs = [pair(a, dtype) for a in arrays]
-    y, z = ours(*[x for x, _ in inputs]), theirs(*[x for _, x in inputs])
-    close(y, z, repr(ours))
-    ours.zero_grad()
-    theirs.zero_grad()
-    both_backward(y, z)
-    for a, b in inputs:
-        close(a.grad, b.grad, f"input gradient of {ours!r}")
-    for (name, p), (_, q) in zip(ours.named_parameters(), theirs.named_parameters(), strict=True):
-        close(p.grad, q.grad, f"{name} of {ours!r}")
-    for (name, p), (_, q) in zip(ours.named_buffers(), theirs.named_buffers(), strict=True):
-        close(p, q, f"{name} of {ours!r}")
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
@@ -238,169 +163,6 @@ def test_batch_norm_function(training, statistics, rng):
     close(ours, theirs)
     close(means[0], means[1])
     close(variances[0], variances[1])
-
-
-# --- losses of numbers ---------------------------------------------------------------------------
-
-REDUCTIONS = ["none", "mean", "sum"]
-
-
-@pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize("name, options", [
-    ("mse_loss", {}), ("l1_loss", {}), ("huber_loss", {}), ("huber_loss", {"delta": 0.3}),
-    ("huber_loss", {"delta": 5}), ("smooth_l1_loss", {}), ("smooth_l1_loss", {"beta": 0.4}),
-    ("smooth_l1_loss", {"beta": 0}), ("smooth_l1_loss", {"beta": 3.0})])
-def test_regression_losses(name, options, reduction, dtype, rng):
-    x, y = rng.normal(size=(4, 3)), rng.normal(size=(4, 3))
-    y[0] = x[0]
-    y[1, 0] = x[1, 0] + 1
-    for a, b in [(x, y), (x[0, 0], y[0, 1]), (x * 1e4, y), (x[:0], y[:0]), (x, y[:, :1]),
-                 (x, y[0])]:
-        compare(getattr(F, name), getattr(TF, name), [a, b], dtype, reduction=reduction, **options)
-
-
-PROBABILITIES = np.array([[0.0, 1.0, 0.0, 1.0], [0.5, 1e-12, 1 - 1e-12, 0.3]])
-TARGETS = np.array([[0.0, 1.0, 1.0, 0.0], [0.2, 1.0, 0.0, 0.7]])
-
-
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize("weight", [None, np.array([[2.0], [0.5]]), np.array([1.0, 2, 3, 0]),
-                                    np.array(2.0)])
-def test_binary_cross_entropy(weight, reduction):
-    for dtype in TOLERANCE:  # 1e-8: the 1e-12 that PyTorch divides by at least is a float32
-        t = pair(TARGETS, dtype, tracked=False)
-        compare(lambda p, **o: F.binary_cross_entropy(p, t[0], **o),  # noqa: B023
-                lambda p, **o: TF.binary_cross_entropy(p, t[1], **o),  # noqa: B023
-                [PROBABILITIES], dtype, tolerance=1e-8, weight=weight, reduction=reduction)
-    inside = np.array([0.1, 0.5, 0.9])
-    compare(F.binary_cross_entropy, TF.binary_cross_entropy, [inside, TARGETS[0, :3]],
-            reduction=reduction)
-    compare(F.binary_cross_entropy, TF.binary_cross_entropy, [inside[:0], inside[:0]],
-            reduction=reduction)
-
-
-@pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize("weight", [None, np.array([[2.0], [0.5]])])
-@pytest.mark.parametrize("pos_weight", [None, np.array([1.0, 2, 0.5, 0, 3, 1]), np.array([3.0])])
-def test_binary_cross_entropy_with_logits(pos_weight, weight, reduction, dtype, rng):
-    for target in (rng.uniform(size=(2, 6)), np.zeros((2, 6)), np.ones((2, 6))):
-        compare(F.binary_cross_entropy_with_logits, TF.binary_cross_entropy_with_logits,
-                [NUMBERS, target], dtype, weight=weight, pos_weight=pos_weight,
-                reduction=reduction)
-
-
-# --- losses of classes ---------------------------------------------------------------------------
-
-SHAPES = [(4,), (5, 4), (1, 4), (3, 4, 2), (2, 4, 3, 2), (5, 1), (0, 4)]
-
-
-def scores(shape, rng):
-    """(scores, labels, class dimension, number of classes)."""
-    dim = min(len(shape) - 1, 1)
-    labels = rng.integers(0, shape[dim], shape[:dim] + shape[dim + 1:])
-    return rng.normal(0, 3, shape), np.asarray(labels), dim, shape[dim]
-
-
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
-def test_cross_entropy_with_classes(shape, reduction, smoothing, rng):
-    x, labels, _, classes = scores(shape, rng)
-    weights = [None, rng.uniform(0.1, 3, classes)]
-    for dtype, weight, ignored in itertools.product(TOLERANCE, weights, (-100, 0)):
-        compare(F.cross_entropy, TF.cross_entropy, [x, labels], dtype, weight=weight,
-                reduction=reduction,
-                ignore_index=ignored, label_smoothing=smoothing)
-    if labels.ndim:
-        labels.flat[:1] = -7
-        compare(F.cross_entropy, TF.cross_entropy, [x, labels], weight=weights[1],
-                reduction=reduction,
-                ignore_index=-7, label_smoothing=smoothing)
-
-
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-def test_cross_entropy_with_probabilities(shape, reduction, rng):
-    x, _, dim, classes = scores(shape, rng)
-    target = rng.uniform(size=shape)
-    target /= target.sum(axis=dim, keepdims=True)
-    for dtype, weight, smoothing in itertools.product(
-            TOLERANCE, [None, rng.uniform(0.1, 3, classes)], (0.0, 0.2)):
-        compare(F.cross_entropy, TF.cross_entropy, [x, target], dtype, weight=weight,
-                reduction=reduction,
-                label_smoothing=smoothing)
-
-
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-def test_nll_loss(shape, reduction, rng):
-    x, labels, _, classes = scores(shape, rng)
-    for weight, ignored in itertools.product([None, rng.uniform(0.1, 3, classes)], (-100, 0)):
-        compare(F.nll_loss, TF.nll_loss, [x, labels], weight=weight, reduction=reduction,
-                ignore_index=ignored)
-
-
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize("options", [
-    {}, {"weight": np.array([1.0, 0, 2])}, {"label_smoothing": 0.1}], ids=str)
-def test_batches_that_are_ignored_altogether(reduction, options, rng):
-    x, labels = rng.normal(size=(4, 3)), np.full(4, -100)
-    compare(F.cross_entropy, TF.cross_entropy, [x, labels], reduction=reduction, **options)
-    if "label_smoothing" not in options:
-        compare(F.nll_loss, TF.nll_loss, [x, labels], reduction=reduction, **options)
-
-
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-def test_extreme_scores(reduction):
-    x = np.array([[1e4, 0.0, -1e4], [-1e4, -1e4, 1e4], [0.0, 0.0, 0.0], [700.0, 710.0, 705.0]])
-    for dtype in TOLERANCE:
-        for labels in (np.array([0, 2, 1, 1]), np.array([2, 0, 1, 0])):
-            compare(F.cross_entropy, TF.cross_entropy, [x, labels], dtype, reduction=reduction)
-            compare(F.cross_entropy, TF.cross_entropy, [x, labels], dtype, reduction=reduction,
-                    label_smoothing=0.1)
-
-
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-def test_infinite_log_probabilities(reduction):
-    x = np.array([[-np.inf, 0.0, -1.0], [-np.inf, -np.inf, 0.0], [-1.0, -2.0, -3.0]])
-    for labels in ([1, 2, 0], [0, 2, 0], [-100, 2, 0], [-100, -100, 1]):
-        compare(F.nll_loss, TF.nll_loss, [x, np.array(labels)], reduction=reduction)
-        compare(F.cross_entropy, TF.cross_entropy, [x, np.array(labels)], reduction=reduction)
-    compare(F.nll_loss, TF.nll_loss, [x, np.array([0, 2, 0])], reduction=reduction,
-            weight=np.array([0.0, 1.0, 2.0]))
-
-
-LOSSES = [
-    ("MSELoss", {}, "numbers"), ("L1Loss", {}, "numbers"),
-    ("HuberLoss", {"delta": 0.4}, "numbers"),
-    ("SmoothL1Loss", {"beta": 0.4}, "numbers"), ("BCELoss", {}, "probabilities"),
-    ("BCELoss", {"weight": np.array([1.0, 2, 3, 4])}, "probabilities"),
-    ("BCEWithLogitsLoss", {}, "probabilities"),
-    ("BCEWithLogitsLoss", {"weight": np.array([1.0, 2, 3, 4]),
-                           "pos_weight": np.array([3.0, 1, 2, 0])},
-     "probabilities"),
-    ("CrossEntropyLoss", {}, "classes"), ("CrossEntropyLoss", {}, "probabilities"),
-    ("CrossEntropyLoss", {"weight": np.array([1.0, 2, 3, 4]), "label_smoothing": 0.2,
-                          "ignore_index": 1},
-     "classes"),
-    ("NLLLoss", {"weight": np.array([1.0, 2, 3, 4]), "ignore_index": 2}, "classes")]
-
-
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize("name, options, kind", LOSSES, ids=str)
-def test_losses_as_modules(name, options, kind, reduction, rng):
-    x = rng.uniform(0.1, 0.9, (6, 4))
-    target = rng.integers(0, 4, 6) if kind == "classes" else rng.uniform(0.1, 0.9, (6, 4))
-    ours, theirs = (
-        getattr(library, name)(reduction=reduction, **{
-            key: make(value) if isinstance(value, np.ndarray) else value
-            for key, value in options.items()})
-        for library, make in ((nn, minigrad.tensor), (torch.nn, torch.tensor)))
-    assert repr(ours) == repr(theirs)
-    loaded(ours, theirs)
-    compare(ours, theirs, [x, target])
 
 
 # --- whole models --------------------------------------------------------------------------------

@@ -115,6 +115,11 @@ CASES = {
     "logsumexp": reduced(real((2, 3, 2))),
     "softmax": [(real((2, 3, 2)), dict(dim=d)) for d in (0, 1, 2)] + [(real(()), dict(dim=None))],
     "log_softmax": [(real((2, 3, 2)), dict(dim=d)) for d in (0, 1, 2)] + [(real(()), dict(dim=None))],
+    "cross_entropy": [
+        (mixed(real(shape), np.array(labels)), dict(dim=dim, smoothing=smoothing))
+        for shape, labels, dim in (((3, 4), [0, 3, 0], 1), ((4,), 2, 0), ((2, 3, 2), [[0, 2], [1, 1]], 1),
+                                   ((0, 3), np.zeros(0, int), 1))
+        for smoothing in (0.0, 0.2)],
     "binary_cross_entropy": each([unit((2, 3), (2, 3)), unit((), ())]),
     "matmul": each([real(a, b) for a, b in [
         ((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)), ((2, 3), (3, 2)), ((2, 2, 3), (3,)), ((3,), (2, 3, 2)),

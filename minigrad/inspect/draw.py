@@ -86,7 +86,8 @@ class Graph:
         return layout.rendered(self.source, form, self.about)
 
     def graphviz(self):
-        """The same picture as a graphviz.Source, to render, view or embed by that package's means."""
+        """The same picture as a graphviz.Source, to render, view or embed by that package's
+        means."""
         import graphviz
         return graphviz.Source(self.source)
 

@@ -370,6 +370,20 @@ def indexed_loss(logp, target, weight, ignore_index, reduction, smoothing):
     return reduced(loss, reduction)
 
 
+def label_loss(input, target, ignore_index, reduction, smoothing, dim):
+    """cross_entropy of class indices without weights, the case of every lesson, in one primitive."""
+    shape = input.shape[:dim] + input.shape[dim + 1:]
+    labels, kept = class_indices(target, input.shape[dim], shape, ignore_index)
+    loss = ops.cross_entropy(functions.floats(input, "cross_entropy"), labels, dim=dim,
+                             smoothing=smoothing)
+    if kept is None:
+        return reduced(loss, reduction)
+    loss = ops.where(kept, loss, 0.0)  # chosen, not multiplied by 0: an ignored loss may be infinite
+    if reduction == "mean":
+        return loss.sum() / wrap(kept.sum(dtype=input.dtype))
+    return reduced(loss, reduction)
+
+
 def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean",
                   label_smoothing=0.0):
     """-log softmax(input) at the target: input (C,), (N, C) or (N, C, ...) scores ("logits").
@@ -387,8 +401,11 @@ def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean
         raise ValueError("cross_entropy needs class scores of shape (C,), (N, C) or (N, C, ...), "
                          "got a 0-d tensor")
     dim = min(input.ndim - 1, 1)
+    indices = target.array.dtype.kind != "f" or target.shape != input.shape
+    if indices and weight is None:
+        return label_loss(input, target, ignore_index, reduction, label_smoothing, dim)
     logp = functions.log_softmax(input, dim)
-    if target.array.dtype.kind != "f" or target.shape != input.shape:
+    if indices:
         return indexed_loss(logp, target, weight, ignore_index, reduction, label_smoothing)
     classes = input.shape[dim]
     if label_smoothing:

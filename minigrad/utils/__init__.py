@@ -1,4 +1,5 @@
-"""PyTorch's place for data loading: `from minigrad.utils.data import DataLoader` (see minigrad.data)."""
+"""PyTorch's place for data loading: `from minigrad.utils.data import DataLoader`
+(see minigrad.data)."""
 
 from minigrad.utils import data
 
