@@ -7,7 +7,7 @@ in an evening. `import minigrad as torch` is meant to work for lessons on small 
 import importlib
 import warnings
 
-from minigrad import autograd, data, nn, optim, random, utils
+from minigrad import autograd, nn, optim, random
 from minigrad.autograd import (
     enable_grad,
     grad,
@@ -125,7 +125,6 @@ from minigrad.functions import (
     var,
 )
 from minigrad.gradcheck import gradcheck, gradgradcheck
-from minigrad.io import load, save
 from minigrad.nn import MLP
 from minigrad.printing import set_printoptions
 from minigrad.random import (
@@ -168,9 +167,17 @@ from minigrad.version import __version__
 warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"minigrad\.(ops|engine)\b")
 
 
+# Rooms that not every program enters are imported when first asked for: a third of the import time.
+LATER = {"data": "minigrad.data", "inspect": "minigrad.inspect", "utils": "minigrad.utils",
+         "draw": "minigrad.inspect", "load": "minigrad.io", "save": "minigrad.io"}
+
+
 def __getattr__(name):
-    """`draw` is imported when first used: drawing is a quarter of the package, and not every program draws."""
-    if name in ("draw", "inspect"):
-        inspect = importlib.import_module("minigrad.inspect")
-        return inspect if name == "inspect" else inspect.draw
-    raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
+    if name not in LATER:
+        raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
+    module = importlib.import_module(LATER[name])
+    return module if LATER[name] == f"minigrad.{name}" else getattr(module, name)
+
+
+def __dir__():
+    return sorted({*globals(), *LATER})

@@ -12,24 +12,32 @@ from minigrad.engine import wrap
 from minigrad.words import Device
 
 
-class Generator(np.random.Generator):
+class Generator:
     """A source of random numbers of its own (torch.Generator): `Generator().manual_seed(42)`.
 
-    It is a numpy.random.Generator as well; every `generator=` takes either.
+    It draws as the numpy.random.Generator in `numpy` does, and has its methods. That one is made when
+    first needed: importing numpy.random is a tenth of the time that importing minigrad takes.
     """
 
-    def __new__(cls, device="cpu"):
-        Device(device)
-        return super().__new__(cls)
-
     def __init__(self, device="cpu"):
-        super().__init__(np.random.PCG64())
-        self._seed = None
+        Device(device)
+        self._seed = self._numpy = None
+
+    @property
+    def numpy(self):
+        """The numpy.random.Generator."""
+        if self._numpy is None:
+            self._numpy = np.random.Generator(np.random.PCG64(self._seed))
+        return self._numpy
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.numpy, name)
 
     def manual_seed(self, seed):
         """Starts anew from an integer; returns itself."""
-        self._seed = int(seed) % 2**64
-        self.bit_generator.state = np.random.PCG64(self._seed).state
+        self._seed, self._numpy = int(seed) % 2**64, None
         return self
 
     def seed(self):
@@ -46,7 +54,7 @@ default_generator = Generator()
 
 
 def generator():
-    """The numpy.random.Generator that every layer, shuffle and dropout draws from."""
+    """The Generator that every layer, shuffle and dropout draws from."""
     return default_generator
 
 
@@ -61,7 +69,7 @@ def source(generator, device):
         Device(device)
     if generator is None:
         return default_generator
-    if not isinstance(generator, np.random.Generator):
+    if not isinstance(generator, (Generator, np.random.Generator)):
         raise TypeError(f"generator must be a minigrad.Generator, got {type(generator).__name__}: "
                         "minigrad.Generator().manual_seed(n) makes one")
     return generator

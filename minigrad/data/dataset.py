@@ -83,7 +83,8 @@ def chosen_generator(generator, seed):
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
             raise ValueError(f"seed must be an integer of at least 0, got seed={seed!r}")
         return np.random.default_rng(seed)
-    if generator is not None and not isinstance(generator, np.random.Generator):
+    if generator is not None and not isinstance(
+            generator, (random.Generator, np.random.Generator)):
         raise TypeError("generator must be a numpy.random.Generator, got "
                         f"{type(generator).__name__}; numpy.random.default_rng(n) makes one")
     return generator
