@@ -9,6 +9,7 @@ import operator
 
 import numpy as np
 
+from minigrad import engine
 from minigrad.engine import Recorded, as_of, describe, notice, recording, wrap, written
 
 
@@ -42,13 +43,13 @@ def history(outputs):
 def sweep(outputs, gradients, create_graph=False, wanted=None):
     """The backward pass, one tensor at a time: yields (t, g, shares), youngest first.
 
-    g is the finished gradient of t; shares is the list of (input position, input, contribution) that
-    t's record sends on. Everything that uses gradients (backward, grad, pictures, explanations) is
+    g is the finished gradient of t; shares lists the (input position, input, contribution) that t's
+    record sends on. Everything that uses gradients (backward, grad, pictures, explanations) is
     a reading of this one loop. With `wanted`, only paths that lead to those tensors are followed.
     """
     useful = None if wanted is None else leading_to(wanted, outputs)
-    # Tensors with a gradient waiting, in a heap whose top is the youngest. (id breaks ties: a tensor
-    # changed in place can leave two snapshots of one tick.) Leaves send nothing on, so they wait aside.
+    # Tensors with a gradient waiting, in a heap whose top is the youngest (id breaks ties: a change
+    # in place can leave two snapshots of one tick). Leaves send nothing on, so they wait aside.
     pending, waiting, leaves = {}, [], []
     arrivals = list(zip(outputs, gradients))
     t = g = shares = None
@@ -74,6 +75,11 @@ def sweep(outputs, gradients, create_graph=False, wanted=None):
         arrivals = [share[1:] for share in shares]
     for t in leaves:
         yield t, pending.pop(t), []
+
+
+def observed(steps):
+    """The steps of a sweep, shown to the observer (if there is one) as they pass."""
+    return steps if engine.observer is None else engine.observer.steps(steps)
 
 
 def leading_to(wanted, outputs):
@@ -108,10 +114,13 @@ def contributions(t, g, create_graph=False, useful=None):
     if suspect:
         check_unchanged(t)
     y = t if create_graph else t.array
-    shares = []
+    shares, found = [], op.joint and op.joint(g, y, *values, **options)
     for i, x in targets:
-        rule = op.vjps[i] if i < len(op.vjps) else op.rule(i)
-        c = None if rule is None else rule(g, y, *values, **options)
+        if found is not None:
+            c = found[i]
+        else:
+            rule = op.vjps[i] if i < len(op.vjps) else op.rule(i)
+            c = None if rule is None else rule(g, y, *values, **options)
         if c is None:  # no gradient this way
             continue
         if type(c) is not np.ndarray and not isinstance(c, (np.generic, Recorded)):
@@ -152,9 +161,9 @@ def check_unchanged(t):
             role = "its result" if j < 0 else f"its input {j}"
             raise RuntimeError(
                 f"{t.op.name} needs {role} for its gradient, but that {describe(x)} was changed in "
-                "place after the forward pass (one of the variables needed for gradient computation "
-                "has been modified by an inplace operation). Call backward() before changing it, or "
-                "change a clone()")
+                "place after the forward pass (one of the variables needed for gradient computation"
+                " has been modified by an inplace operation). Call backward() before changing it, "
+                "or change a clone()")
 
 
 def seed(t, gradient, create_graph):
@@ -168,7 +177,7 @@ def seed(t, gradient, create_graph):
         if t.array.size != 1:
             raise RuntimeError(
                 f"grad can be implicitly created only for scalar outputs, this {describe(t)} has "
-                f"{t.array.size} numbers: reduce it (.sum(), .mean()) or pass gradient= of that shape")
+                f"{t.array.size} numbers: reduce it (.sum(), .mean()) or pass gradient= of its shape")
         gradient = np.ones_like(t.array)
     elif not isinstance(gradient, Recorded):
         gradient = np.asarray(gradient)
@@ -191,7 +200,7 @@ def backward(outputs, gradients, create_graph=False, inputs=None):
     starts = [seed(t, g, create_graph) for t, g in zip(outputs, gradients)]
     inputs = None if inputs is None else set(inputs)
     with recording(create_graph), np.errstate(all="ignore"):
-        for t, g, _ in sweep(outputs, starts, create_graph, inputs):
+        for t, g, _ in observed(sweep(outputs, starts, create_graph, inputs)):
             if inputs is not None and t not in inputs:
                 continue
             if t._grad is None and type(g) is np.ndarray:

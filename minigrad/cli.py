@@ -79,8 +79,10 @@ def explained(error):
     elif isinstance(error, TableError):
         hint = "nothing was written; correct the file or the command"
     elif isinstance(error, OSError):
-        message = f"{error.filename}: {error.strerror}" if error.filename else message
-        hint = "check the path and its permissions"
+        message = error.strerror or message
+        hint = "is the disk full, or the place where the output goes?"
+        if error.filename:
+            message, hint = f"{error.filename}: {message}", "check the path and its permissions"
     elif isinstance(error, MemoryError):
         message = "there is not enough memory for this"
         hint = "try fewer or smaller --hidden layers"

@@ -7,6 +7,7 @@ starts ends with a model, even if Ctrl-C ends it. Options are in cli.py, the loo
 import contextlib
 import csv
 import os
+import shlex
 import time
 from dataclasses import asdict, fields, replace
 from io import StringIO
@@ -135,7 +136,7 @@ def opening(rows, held_in, held_out, model, recipe):
     lines = [
         ("data", f"{rows.name}: {rows.description}"),
         ("", f"{len(held_in)} rows to learn from, {len(held_out)} held out for the test"),
-        ("", f"{schema.n_inputs} features; to predict: {kind}{why}"),
+        ("", f"{schema.n_inputs} feature{'s' * (schema.n_inputs > 1)}; to predict: {kind}{why}"),
         ("network", f"MLP {sizes}, {recipe.activation}, {weights} parameters, {recipe.dtype}"),
         ("training", f"{recipe.optimizer}, lr {recipe.lr:g}{momentum}{decay}{schedule}"),
         ("", f"{recipe.epochs} epochs in batches of {recipe.batch_size}, seed {recipe.seed}")]
@@ -167,8 +168,9 @@ def trained(model, held_in, recipe, optimizer, quiet):
             progress.close()
             usual = training.LEARNING_RATES[recipe.optimizer]
             smaller = usual if recipe.lr > usual else recipe.lr / 10
+            other = "" if recipe.optimizer == "adamw" else ", or --optimizer adamw"
             raise Refusal(f"{error} of {steps} ({recipe.optimizer}, lr {recipe.lr:g}); nothing "
-                          "was written", f"try --lr {smaller:g}, or --optimizer adamw") from None
+                          "was written", f"try --lr {smaller:g}{other}") from None
     return finished, done, time.perf_counter() - started
 
 
@@ -196,7 +198,7 @@ def report(options, folder, model, held_in, held_out, finished, steps, seconds):
             lr = model.about["settings"]["lr"]
             complain("warning", "the network is no better than the baseline",
                      f"try another --lr (it was {lr:g}), more --epochs, or other --hidden")
-        talk(f"next: {PROGRAM} predict {path} {options.data}")
+        talk(f"next: {PROGRAM} predict {shlex.quote(path)} {shlex.quote(options.data)}")
     return 0 if finished else 130
 
 

@@ -33,6 +33,7 @@ def typed(name, dtype):
             return tensor(data[0], dtype)
         return zeros(size=data if data else (0,), dtype=dtype)
     make.__name__ = make.__qualname__ = name
+    make.dtype = np.dtype(dtype)  # so that t.type(FloatTensor) works
     make.__doc__ = f"{name}([1, 2]): a copy of data as {dtype}. {name}(2, 3): zeros of that size."
     return make
 
@@ -41,6 +42,8 @@ FloatTensor = typed("FloatTensor", dtypes.float32)
 DoubleTensor = typed("DoubleTensor", dtypes.float64)
 IntTensor = typed("IntTensor", dtypes.int32)
 LongTensor = typed("LongTensor", dtypes.int64)
+HalfTensor, ShortTensor = typed("HalfTensor", dtypes.float16), typed("ShortTensor", dtypes.int16)
+ByteTensor, BoolTensor = typed("ByteTensor", dtypes.uint8), typed("BoolTensor", dtypes.bool_)
 
 
 def as_tensor(data, dtype=None, device=None):
@@ -150,6 +153,12 @@ def linspace(start, end, steps, *, dtype=None, requires_grad=False, device=None)
         raise RuntimeError(f"linspace: number of steps must be non-negative, got {steps}")
     values = np.linspace(float(start), float(end), steps)
     return made(values, dtype, requires_grad, device)
+
+
+def logspace(start, end, steps, base=10.0, *, dtype=None, requires_grad=False, device=None):
+    """base to the powers linspace(start, end, steps)."""
+    powers = linspace(start, end, steps).array
+    return made(np.power(float(base), powers), dtype, requires_grad, device)
 
 
 def like(function):

@@ -3,10 +3,10 @@
 There is no separate graph. Applying a primitive stores in its output which primitive it was, its
 inputs and a tick of one global clock: the output *is* the record of the operation, and all records
 in the order of their ticks are the Wengert list. Backward walks that list youngest first: by the
-time a tensor is reached, everything computed from it has already sent its share of the gradient back.
+time a tensor is reached, everything computed from it has sent its share of the gradient back.
 
 The same clock tells whether a value was overwritten between forward and backward: memory notes the
-tick of its last write, and a rule that needs a value written after its own record was made is refused.
+tick of its last write, and a rule that needs a value written after its record was made is refused.
 
 The one trick: a primitive's rules (its vector-Jacobian products, vjp) are plain NumPy expressions.
 Run on arrays they give numbers, fast; run on tensors they are recorded like any other computation,
@@ -36,6 +36,7 @@ class Mode(threading.local):
 
 
 mode = Mode()
+observer = None  # or, while something watches for anomalies, what every result is shown to
 
 
 class recording:
@@ -191,9 +192,12 @@ class Primitive:
     undone by the engine. An input without a rule (None, or beyond the last rule) is a constant.
     `each(i, g, y, *inputs, **options)` takes the place of vjps where the number of inputs varies.
     `view=True` says that the output may look at the memory of the first input.
+    `joint(g, y, *inputs, **options)`, a method of subclasses, gives all contributions at once.
     Applied to arrays alone, a primitive is just its NumPy function: rules may use one another.
     `symbol` is what pictures show.
     """
+
+    joint = None
 
     def __init__(self, forward, *vjps, name=None, each=None, view=False, symbol=None):
         self.forward, self.vjps, self.each, self.view = forward, vjps, each, view
@@ -272,6 +276,8 @@ class Primitive:
         else:
             t.op = t.module = None
             t.inputs, t.options, t.order = (), {}, 0
+        if observer is not None:
+            observer.result(self, inputs, t)
         return t
 
     def owned(self, t, y, inputs):
@@ -313,11 +319,11 @@ class Primitive:
 
 
 def own(inputs):
-    """Inputs for a record to keep: arrays that were operands themselves may be overwritten unseen."""
+    """Inputs for a record to keep: arrays that were operands may be overwritten unseen."""
     return tuple([x.copy() if isinstance(x, np.ndarray) else x for x in inputs])
 
 
-primitive = Primitive  # `cube = primitive(lambda x: x**3, lambda g, y, x: g * 3 * x**2, name="cube")`
+primitive = Primitive  # cube = primitive(lambda x: x**3, lambda g, y, x: g * 3 * x**2, name="cube")
 
 
 # --- views and writes ----------------------------------------------------------------------------
@@ -327,7 +333,7 @@ def snapshot(t, copy=False):
     old = wrap(t.array.copy() if copy else t.array)
     old.requires_grad, old.op, old.inputs, old.options = t.requires_grad, t.op, t.inputs, t.options
     old.order, old.before, old.module, old.name = t.order, t.before, t.module, t.name
-    old.memory = None if copy else t.memory
+    old.memory = None if copy else shared_memory(t)  # what is written next is seen in it
     return old
 
 
@@ -339,7 +345,7 @@ def renew(view):
 
 
 def view_chain(t):
-    """t and the views it was taken from, youngest first, without the tensor that owns the memory."""
+    """t and the views it was taken from, youngest first, without the one that owns the memory."""
     chain = []
     while t.op is not None and t.op.view and t.memory is not None and (
             t.inputs[0].memory is t.memory):

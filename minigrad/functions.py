@@ -12,7 +12,7 @@ import numpy as np
 
 from minigrad import dtypes, ops
 from minigrad.arguments import array, as_tensor, dims_of, numpy_names, one_dim
-from minigrad.engine import Recorded, describe, wrap
+from minigrad.engine import Recorded, describe, operands, wrap
 from minigrad.shaping import gather
 
 # --- arithmetic -----------------------------------------------------------------------------------
@@ -44,15 +44,22 @@ def mul(input, other):
 
 
 def div(input, other, *, rounding_mode=None):
-    """input / other; rounding_mode "trunc" (toward zero) or "floor" as in PyTorch."""
+    """input / other; rounding_mode "trunc" (toward zero) or "floor": derivatives are 0 then."""
     if rounding_mode is None:
         return ops.div(input, other)
     if rounding_mode not in ("trunc", "floor"):
         raise ValueError(f"rounding_mode must be None, 'trunc' or 'floor', got {rounding_mode!r}")
-    quotient = array(ops.div(as_tensor(input).detach(), other))
-    rounded = np.trunc(quotient) if rounding_mode == "trunc" else np.floor(quotient)
+    row = ops.trunc_divide if rounding_mode == "trunc" else ops.floor_divide
+    return row(*divisor("div", input, other))
+
+
+def divisor(what, input, other):
+    """Both operands of a division in whole numbers, of which there is none by 0."""
     dtype = dtypes.result_type([array(x) for x in (input, other)])
-    return wrap(rounded.astype(dtype))
+    if dtype.kind != "f" and not np.all(array(other)):
+        raise RuntimeError(f"{what}: division of whole numbers by zero (ZeroDivisionError) in "
+                           f"{operands((input, other))}: use .float() first for inf")
+    return (input if isinstance(input, Recorded) else as_tensor(input)), other
 
 
 def pow(input, exponent):
@@ -184,6 +191,24 @@ def prod(input, dim=None, keepdim=False, *, dtype=None):
         raise TypeError(f"prod(): dim must be one int or None, got {dim}")
     return ops.prod(input if dtype is None else input.to(dtype), dim=dims_of(input, dim),
                     keepdim=keepdim)
+
+
+@numpy_names
+def cumsum(input, dim, *, dtype=None):
+    """Sums of the elements along dim up to each one."""
+    return running(ops.cumsum, input, dim, dtype)
+
+
+@numpy_names
+def cumprod(input, dim, *, dtype=None):
+    """Products of the elements along dim up to each one. Its gradient is right at zeros too."""
+    return running(ops.cumprod, input, dim, dtype)
+
+
+def running(op, input, dim, dtype):
+    dim = one_dim(dim, input.ndim)
+    input = input if dtype is None else input.to(dtype)
+    return op(input, dim=dim) if input.ndim else clone(input)
 
 
 def spread_of(op, input, dim, unbiased, correction, keepdim):

@@ -14,7 +14,7 @@ import contextlib
 
 import numpy as np
 
-from minigrad.autograd import grad
+from minigrad.autograd.gradients import grad
 from minigrad.engine import Recorded, describe, wrap
 
 __all__ = ["GradcheckError", "gradcheck", "gradgradcheck"]

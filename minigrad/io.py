@@ -19,6 +19,7 @@ import numpy as np
 
 from minigrad.engine import Recorded, wrap
 from minigrad.tensor import Tensor
+from minigrad.words import Device
 
 VERSION = 1
 MEMBER = "minigrad.json"
@@ -195,13 +196,16 @@ def unsavable(x, where):
 
 # --- loading -------------------------------------------------------------------------------------
 
-def load(f):
+def load(f, map_location=None, *, weights_only=True, mmap=None):
     """What `save` wrote to f, a path or a file object open for binary reading.
 
-    Runs no code from the file. Tensors have memory of their own.
+    Runs no code from the file, whatever weights_only says. Tensors have memory of their own.
+    map_location is for PyTorch's sake: everything is loaded to the CPU, other devices are refused.
     Raises FileFormatError if the file is damaged, from elsewhere, or from a newer minigrad;
     OSError if it cannot be read. PyTorch: torch.load.
     """
+    if isinstance(map_location, (str, Device)):
+        Device(map_location)
     if hasattr(f, "read"):
         content, path = f.read(), getattr(f, "name", "the file")
         if not isinstance(content, bytes):

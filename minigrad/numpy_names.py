@@ -6,8 +6,15 @@ nothing is detached silently.
 
 import numpy as np
 
-from minigrad import functions, ops, shaping
+from minigrad import arranging, elementary, functions, indexing, linalg, matrices, ops, shaping
 from minigrad.engine import wrap
+
+
+
+def flat_without(x, axis):
+    """(x, axis), flattened where NumPy's axis is None."""
+    return (arranging.ravel(x), 0) if axis is None else (x, axis)
+
 
 # fmt: off
 NUMPY = {getattr(row.forward, "ufunc", row.forward): row for row in ops.TABLE.values()
@@ -43,6 +50,27 @@ NUMPY |= {
         x, axis, correction=ddof, keepdim=keepdims),
     np.dot: functions.matmul,
     np.all: functions.all, np.any: functions.any, np.copy: ops.clone,
+    np.floor: elementary.floor, np.ceil: elementary.ceil, np.trunc: elementary.trunc,
+    np.remainder: elementary.remainder, np.fmod: elementary.fmod,
+    np.floor_divide: elementary.floor_divide, np.isclose: elementary.isclose,
+    np.round: lambda x, decimals=0: elementary.round(x, decimals=decimals),
+    np.nan_to_num: lambda x, nan=0.0, posinf=None, neginf=None: elementary.nan_to_num(
+        x, nan, posinf, neginf),
+    np.cumsum: lambda x, axis=None: functions.cumsum(*flat_without(x, axis)),
+    np.cumprod: lambda x, axis=None: functions.cumprod(*flat_without(x, axis)),
+    np.ravel: arranging.ravel, np.hstack: arranging.hstack, np.vstack: arranging.vstack,
+    np.flip: lambda x, axis=None: arranging.flip(
+        x, tuple(range(x.ndim)) if axis is None else shaping.shape_of((axis,))),
+    np.roll: lambda x, shift, axis=None: arranging.roll(x, shift, axis),
+    np.tile: arranging.tile, np.repeat: lambda x, repeats, axis=None: (
+        arranging.repeat_interleave(x, repeats, axis)),
+    np.diagonal: matrices.diagonal, np.trace: matrices.trace, np.diag: matrices.diag,
+    np.tril: matrices.tril, np.triu: matrices.triu, np.einsum: matrices.einsum,
+    np.outer: lambda a, b: matrices.outer(arranging.ravel(a), arranging.ravel(b)),
+    np.inner: matrices.inner, np.argsort: indexing.argsort,
+    np.sort: lambda x, axis=-1: indexing.sort(*flat_without(x, axis)).values,
+    np.linalg.norm: linalg.norm, np.linalg.inv: linalg.inv, np.linalg.det: linalg.det,
+    np.linalg.solve: linalg.solve, np.linalg.matrix_power: linalg.matrix_power,
     np.reciprocal: ops.reciprocal, np.allclose: functions.allclose, np.array_equal: functions.equal,
 }
 # fmt: on

@@ -5,6 +5,7 @@ Composed of the view and indexing primitives of ops.py; what PyTorch returns as 
 
 import builtins
 import math
+import operator
 
 import numpy as np
 
@@ -14,9 +15,9 @@ from minigrad.engine import Recorded, describe, wrap
 
 # --- shapes ---------------------------------------------------------------------------------------
 
-def reshape(input, *shape):
-    """The same numbers in another shape; one size may be -1."""
-    shape = shape_of(shape)
+def reshape(input, *sizes, shape=None):
+    """The same numbers in another shape, (2, 3) or 2, 3; one size may be -1."""
+    shape = shape_of(sizes) if shape is None else shape_of((shape,))
     try:
         return ops.reshape(input, shape=shape)
     except RuntimeError:
@@ -46,9 +47,10 @@ def unsqueeze(input, dim):
     return reshape(input, (*input.shape[:dim], 1, *input.shape[dim:]))
 
 
-def permute(input, *dims):
+def permute(input, *order, dims=None):
     """The dimensions in another order."""
-    dims = tuple(one_dim(d, input.ndim) for d in shape_of(dims))
+    order = order if dims is None else (dims,)
+    dims = tuple(one_dim(d, input.ndim) for d in shape_of(order))
     if sorted(dims) != list(range(input.ndim)):
         raise RuntimeError(f"permute(dims={dims}): must name each of the {input.ndim} dimensions "
                            f"of the {describe(input)} once")
@@ -96,10 +98,16 @@ def view(input, *shape):
 
 
 def moveaxis(input, source, destination):
-    """Dimension `source` moved to `destination` (np.moveaxis)."""
-    source, destination = one_dim(source, input.ndim), one_dim(destination, input.ndim)
-    order = [d for d in range(input.ndim) if d != source]
-    order.insert(destination, source)
+    """Dimension `source` moved to `destination`, or several of each (torch.movedim)."""
+    sources, destinations = ([one_dim(d, input.ndim) for d in (
+        dims if isinstance(dims, (tuple, list)) else (dims,))] for dims in (source, destination))
+    if len(sources) != len(destinations) or len(set(sources)) < len(sources) or (
+            len(set(destinations)) < len(destinations)):
+        raise RuntimeError(f"movedim: source {source} and destination {destination} must name "
+                           "equally many dimensions, each once")
+    order = [d for d in range(input.ndim) if d not in sources]
+    for there, d in sorted(zip(destinations, sources)):
+        order.insert(there, d)
     return ops.permute(input, dims=tuple(order))
 
 
@@ -173,7 +181,13 @@ def chunk(input, chunks, dim=0):
 
 def narrow(input, dim, start, length):
     """The view input[start : start + length] along dim."""
-    dim = one_dim(dim, input.ndim)
+    dim, start = one_dim(dim, input.ndim), operator.index(start)
+    n = input.shape[dim] if input.ndim else 0
+    start = start + n if start < 0 else start
+    if not 0 <= start <= n or length < 0 or start + length > n:
+        raise (IndexError if not 0 <= start <= n else RuntimeError)(
+            f"narrow: start ({start}) + length ({length}) exceeds dimension {dim} of size {n} of "
+            f"the {describe(input)}")
     return getitem(input, (slice(None),) * dim + (slice(start, start + length),))
 
 

@@ -110,8 +110,9 @@ class Tensor(Methods, Recorded, results=True):
             if not isinstance(value, Recorded):
                 raise TypeError(f"grad must be a Tensor or None, got {type(value).__name__}")
             if value.array.shape != self.array.shape or value.array.dtype != self.array.dtype:
-                raise RuntimeError(f"grad has shape {value.array.shape} and dtype {value.array.dtype}, "
-                                   f"but the {describe(self)} has dtype {self.array.dtype}")
+                raise RuntimeError(f"grad has shape {value.array.shape} and dtype "
+                                   f"{value.array.dtype}, but the {describe(self)} has dtype "
+                                   f"{self.array.dtype}")
         self._grad = value
 
     @property
@@ -127,7 +128,8 @@ class Tensor(Methods, Recorded, results=True):
     def retain_grad(self):
         """For PyTorch's sake: every gradient is kept anyway. Refused on untracked tensors."""
         if not self.requires_grad:
-            raise RuntimeError(f"can't retain_grad on a {describe(self)} that has requires_grad=False")
+            raise RuntimeError(f"can't retain_grad on a {describe(self)} that has "
+                               "requires_grad=False")
 
     retains_grad = property(lambda self: self.requires_grad and not self.is_leaf)
 
@@ -140,8 +142,9 @@ class Tensor(Methods, Recorded, results=True):
             return self
         if requires_grad:
             if self.array.dtype.kind != "f":
-                raise RuntimeError("only Tensors of floating point dtype can require gradients, this "
-                                   f"{describe(self)} has dtype {self.array.dtype}: use .float() first")
+                raise RuntimeError("only Tensors of floating point dtype can require gradients, "
+                                   f"this {describe(self)} has dtype {self.array.dtype}: use "
+                                   ".float() first")
             if self.order == 0 or self.op is not None:
                 # Never tracked before: records made so far saw a constant, and go on seeing one.
                 self.op, self.inputs, self.options, self.before = None, (), {}, None
@@ -178,16 +181,16 @@ class Tensor(Methods, Recorded, results=True):
 
     @property
     def data(self):
-        """A detached tensor on the same memory. Unlike PyTorch's, writes through it are noticed by a
-        later backward. Assigning replaces the value: `w.data = w.data - lr * w.grad`."""
+        """A detached tensor on the same memory. Unlike PyTorch's, writes through it are noticed by
+        a later backward. Assigning replaces the value: `w.data = w.data - lr * w.grad`."""
         return self.detach()
 
     @data.setter
     def data(self, value):
         value = arguments.as_tensor(value)
         if self.requires_grad and value.array.dtype.kind != "f":
-            raise RuntimeError(f"data set to a {describe(value)} of dtype {value.array.dtype}, but the "
-                               f"{describe(self)} requires grad and must stay floating point")
+            raise RuntimeError(f"data set to a {describe(value)} of dtype {value.array.dtype}, but "
+                               f"the {describe(self)} requires grad and must stay floating point")
         self.array, self.memory = value.array, shared_memory(value)
         written(self)
 
@@ -205,8 +208,8 @@ class Tensor(Methods, Recorded, results=True):
     def item(self):
         """The value of a tensor with one element, as a Python number."""
         if self.array.size != 1:
-            raise RuntimeError(f"a Tensor with {self.array.size} elements cannot be converted to Scalar:"
-                               f" item() of {describe(self)}")
+            raise RuntimeError(f"a Tensor with {self.array.size} elements cannot be converted to "
+                               f"Scalar: item() of {describe(self)}")
         return self.array.item()
 
     def tolist(self):
@@ -215,8 +218,9 @@ class Tensor(Methods, Recorded, results=True):
 
     def __array__(self, dtype=None, copy=None):
         if self.requires_grad:
-            raise TypeError(f"the {describe(self)} requires grad and would lose its history as a plain "
-                            "array: use .detach().numpy(), or a minigrad function in place of NumPy's")
+            raise TypeError(f"the {describe(self)} requires grad and would lose its history as a "
+                            "plain array: use .detach().numpy(), or a minigrad function in place of "
+                            "NumPy's")
         array = self.numpy() if dtype is None else self.array.astype(dtype)
         return array.copy() if copy else array
 
@@ -228,14 +232,15 @@ class Tensor(Methods, Recorded, results=True):
                             f"{f' with {sorted(options)}' if options else ''}: apply it to "
                             ".detach().numpy(), or write a primitive(forward, *vjps)")
         if out is not None:  # `array += tensor` would lose the history
-            raise TypeError(f"np.{ufunc.__name__} cannot write a Tensor's result into an array in place")
+            raise TypeError(f"np.{ufunc.__name__} cannot write a Tensor's result into an array in "
+                            "place")
         return function(*inputs)
 
     def __array_function__(self, function, types, args, kwargs):
         ours = NUMPY.get(function)
         if ours is None:
-            raise TypeError(f"np.{function.__name__} has no derivative rule in minigrad: apply it to "
-                            ".detach().numpy(), or use a minigrad function")
+            raise TypeError(f"np.{function.__name__} has no derivative rule in minigrad: apply it "
+                            "to .detach().numpy(), or use a minigrad function")
         return ours(*args, **kwargs)
 
     def __float__(self):
@@ -272,8 +277,12 @@ class Tensor(Methods, Recorded, results=True):
         return text_of(self)
 
     def __format__(self, spec):
-        return format(self.item(), spec) if spec and self.array.size == 1 else \
-            object.__format__(self, spec)
+        if self.array.ndim == 0 and type(self) is Tensor:
+            return format(self.item(), spec)
+        if spec:
+            raise TypeError(f"unsupported format string {spec!r} passed to {type(self).__name__}."
+                            f"__format__ of the {describe(self)}: format .item(), a number")
+        return str(self)
 
     def __deepcopy__(self, memo):
         if not self.is_leaf:
@@ -289,8 +298,8 @@ class Tensor(Methods, Recorded, results=True):
         return t
 
     def __reduce_ex__(self, protocol):
-        raise TypeError("tensors are not pickled: minigrad.save() writes .npz files, which run no code "
-                        "when loaded")
+        raise TypeError("tensors are not pickled: minigrad.save() writes .npz files, which run no "
+                        "code when loaded")
 
     # --- dtype and device -------------------------------------------------------------------------
 
@@ -320,6 +329,12 @@ class Tensor(Methods, Recorded, results=True):
     def cpu(self):
         """Itself: there is only the CPU."""
         return self
+
+    def cuda(self, device=None):
+        """Refused: there is only the CPU."""
+        return self.to("cuda" if device is None else device)
+
+    is_cuda = property(lambda self: False)
 
     def contiguous(self):
         """Itself, or a copy whose elements lie in memory in order."""

@@ -36,6 +36,19 @@ def threads():
     return found and found[0]()
 
 
+def get_num_threads():
+    """The number of threads of a matrix product; 1 if it cannot be found out."""
+    return threads() or 1
+
+
+def set_num_threads(number):
+    """Matrix products run in this many threads from now on, where that can be set."""
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise RuntimeError(f"set_num_threads expects a positive integer, got {number!r}")
+    if (found := openblas()) is not None:
+        found[1](number)
+
+
 @contextlib.contextmanager
 def one_thread():
     """Context in which matrix products run in one thread, where that can be set."""

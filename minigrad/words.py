@@ -1,4 +1,4 @@
-"""Words of PyTorch that mean little on one CPU with NumPy: sizes and devices."""
+"""Words of PyTorch that mean little on one CPU with NumPy: sizes, devices, switches."""
 
 import numpy as np
 
@@ -34,3 +34,17 @@ class Device:
 
     def __repr__(self):
         return "device(type='cpu')"
+
+
+def set_default_device(device):
+    """Refuses every device but the CPU, which is the default."""
+    if device is not None:
+        Device(device)
+
+
+def use_deterministic_algorithms(mode, *, warn_only=False):
+    """Nothing to switch: every result here repeats."""
+
+
+def set_float32_matmul_precision(precision):
+    """Nothing to switch: products are computed in the precision of their factors."""

@@ -29,13 +29,13 @@ def close(ours, theirs, what="", tolerance=0):
     assert (ours is None) == (theirs is None), what
     if ours is None:
         return
-    theirs = theirs.detach()
+    theirs = torch.tensor(theirs.detach().numpy(force=True))
     assert tuple(ours.shape) == tuple(theirs.shape), what
     assert str(ours.dtype) == str(theirs.dtype).replace("torch.", ""), what
     tolerance = max(TOLERANCE.get(str(ours.dtype), 0), tolerance)
     size = np.abs(theirs.numpy()[np.isfinite(theirs.numpy())]).max(initial=0)
     np.testing.assert_allclose(ours.detach().numpy(), theirs.numpy(), tolerance,
-                               tolerance * (size + 1e-5),
+                               tolerance * (size + 1e-4),
                                err_msg=what)
 
 
@@ -85,3 +85,31 @@ def compare_modules(ours, theirs, *arrays, dtype="float64"):
         close(p.grad, q.grad, f"{name} of {ours!r}")
     for (name, p), (_, q) in zip(ours.named_buffers(), theirs.named_buffers(), strict=True):
         close(p, q, f"{name} of {ours!r}")
+
+
+def compare_twice(function, torch_function, arrays, dtype="float64", tolerance=0, **options):
+    """Compares values, gradients and gradients of gradients, weighted by random numbers."""
+    compare(function, torch_function, arrays, dtype, tolerance, **options)
+    rng = np.random.default_rng(2)
+    inputs = [pair(a, dtype) for a in arrays]
+    what = f"second gradient of {function} {options}"
+    results = []
+    for library, side, function in ((minigrad, 0, function), (torch, 1, torch_function)):
+        rng = np.random.default_rng(2)
+        given = [x[side] for x in inputs]
+        extra = {name: pair(value, dtype, False)[side] if isinstance(value, np.ndarray) else value
+                 for name, value in options.items()}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            y = function(*given, **extra)
+        tracked = [x for x in given if x.requires_grad]
+        upstream = library.tensor(rng.normal(size=tuple(y.shape)).astype(dtype))
+        first = library.autograd.grad(y, tracked, upstream, create_graph=True)
+        weights = [library.tensor(rng.normal(size=tuple(g.shape)).astype(dtype)) for g in first]
+        total = sum((g * w).sum() for g, w in zip(first, weights))
+        results.append(library.autograd.grad(total, tracked, allow_unused=True)
+                       if total.requires_grad else [None] * len(tracked))
+    for ours, theirs, (x, _) in zip(*results, [x for x in inputs if x[0].requires_grad]):
+        zeros = np.zeros(x.shape, dtype)
+        close(*(pair(zeros, dtype)[i] if g is None else g for i, g in enumerate((ours, theirs))),
+              what=what, tolerance=max(tolerance, 10 * TOLERANCE[dtype]))

@@ -415,6 +415,8 @@ def in_terminal(*argv, interrupt_at=None, **environment):
     """(exit code, what a terminal of 80 columns receives); Ctrl-C when interrupt_at appears."""
     main, side = pty.openpty()
     fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    # A test run started in the background ignores Ctrl-C, and would hand that on to the command.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen([sys.executable, "-m", "minigrad", *argv], stdin=side, stdout=side,
                                stderr=side, env={**ENVIRONMENT, **environment},
                                start_new_session=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minigrad import functions as F
-from minigrad import nn, ops, shaping
+from minigrad import linalg, matrices, nn, ops, shaping
 from minigrad.backward import contributions
 from minigrad.creation import tensor, zeros
 from minigrad.engine import Primitive, Recorded, as_of
@@ -30,6 +30,7 @@ def softmax(x, dim):
 def executed(text, names, g, shape):
     """The value of a label: of an expression, or what its statements leave in grad."""
     space = {"np": np, "math": math, "g": g, "grad": np.zeros(shape), "softmax": softmax}
+    space |= {word: ops.TABLE[word].forward for word in ("conv", "conv_input", "conv_weight")}
     space |= {word: np.asarray(getattr(x, "array", x)) for word, x in names.items()}
     with np.errstate(all="ignore"):
         if "grad" in text:
@@ -52,6 +53,8 @@ def at_x(function, *shape):
 def at_xy(function, *shapes):
     return lambda: function(*x_y(*shapes))
 
+
+CONV = dict(stride=(1,), padding=(0,), dilation=(1,), groups=1)
 
 CASES = {
     "add": at_xy(lambda x, y: x + y, (4, 3), (3,)),
@@ -108,6 +111,20 @@ CASES = {
     "linear": lambda: ops.linear(
         *x_y((4, 3), (2, 3)), tensor(positive(2), requires_grad=True, name="b")
     ),
+    "conv": lambda: nn.functional.conv2d(
+        *x_y((2, 1, 4, 4), (3, 1, 2, 2)), tensor(positive(3), requires_grad=True, name="b")
+    ),
+    "conv_input": at_xy(
+        lambda x, y: ops.conv_input(x, y, shape=(2, 1, 4), **CONV), (2, 3, 3), (3, 1, 2)
+    ),
+    "conv_weight": at_xy(
+        lambda x, y: ops.conv_weight(x, y, shape=(3, 1, 2), **CONV), (2, 3, 3), (2, 1, 4)
+    ),
+    "standardize": at_x(lambda x: ops.standardize(x, dim=1, eps=1e-5)),
+    "standardize dims": at_x(lambda x: ops.standardize(x, dim=(0, 2), eps=0.1), 2, 3, 4),
+    "affine": lambda: ops.affine(
+        *x_y((4, 3), (3,)), tensor(positive(3), requires_grad=True, name="b")
+    ),
     "reshape": at_x(lambda x: x.reshape(2, 6)),
     "unsqueeze": at_x(lambda x: x.unsqueeze(1)),
     "permute": at_x(lambda x: x.T),
@@ -138,6 +155,32 @@ def changed_in_place():
 
 
 CASES["setitem"] = changed_in_place
+CASES |= {
+    name: at_x(getattr(F, name, None) or getattr(ops, name))
+    for name in "exp2 log2 log10 tan asin acos atan sinh cosh asinh atanh".split()
+}
+CASES |= {
+    name: at_x(lambda x, row=ops.TABLE[name]: row(x * 3), 4, 5)
+    for name in "floor ceil trunc".split()
+}
+CASES |= {
+    "acosh": at_x(lambda x: ops.acosh(x + 1)),
+    "round": at_x(lambda x: x.round(decimals=1), 4, 5),
+    "atan2": at_xy(lambda x, y: x.atan2(y), (4, 3), (3,)),
+    "remainder": at_xy(lambda x, y: (x * 3) % y, (4, 3), (3,)),
+    "fmod": at_xy(lambda x, y: (x * 3).fmod(y), (4, 3), (3,)),
+    "floor_divide": at_xy(lambda x, y: (x * 3) // y, (4, 3), (3,)),
+    "trunc_divide": at_xy(lambda x, y: x.div(y, rounding_mode="trunc"), (4, 3), (3,)),
+    "norm": at_x(lambda x: x.norm()),
+    "norm 1": at_x(lambda x: x.norm(dim=1)),
+    "cumsum": at_x(lambda x: x.cumsum(0)),
+    "cumprod": at_x(lambda x: x.cumprod(1)),
+    "einsum": at_xy(lambda x, y: matrices.einsum("ij,kj->ik", x, y)),
+    "inv": at_x(lambda x: x.inverse(), 3, 3),
+    "det": at_x(lambda x: x.det(), 3, 3),
+    "solve": at_xy(lambda x, y: linalg.solve(x, y), (3, 3), (3, 2)),
+    "diagonal": at_x(lambda x: x.diagonal(), 3, 3),
+}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -180,6 +223,9 @@ NUMPY_NAMES = {
     "cross_entropy",
     "setitem",
     "scatter",
+    "conv",
+    "conv_input",
+    "conv_weight",
 }
 
 

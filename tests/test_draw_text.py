@@ -13,6 +13,21 @@ from minigrad.inspect import draw
 from minigrad.inspect.picture import title_of
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_rule_of_the_loss_prints_for_a_batch_of_any_size(smoothing):
+    scores = minigrad.rand(40, 10, requires_grad=True)
+    labels = minigrad.randint(0, 10, (40,))
+    loss = nn.functional.cross_entropy(scores, labels, label_smoothing=smoothing)
+    text = draw(loss).source
+    assert "softmax(w, dim=1) - (" in text and "y == np.arange(10)[:, None]" in text
+    assert "does not print" not in text
+
+
+def test_titles_are_readable():
+    x = tensor([1.0, -2.0], requires_grad=True, name="x")
+    assert "L = where(i, x, 0.0).sum()" in draw(shaping.where(x > 0, x, 0.0).sum()).source
+
+
 def example(backward=True):
     """Two layers written out: twelve tensors."""
     x = tensor([[1, 2], [-1, 0.5], [0.3, -1.2], [2, -0.7]], name="x")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-NUMBERED = sorted(EXAMPLES.glob("[0-9]*.py"))
+NUMBERED = sorted(EXAMPLES.glob("[0-9]*.py"), key=lambda path: int(path.stem.split("_")[0]))
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
 
 
@@ -84,8 +84,9 @@ def test_reads_like_a_page(example):
     assert max(map(len, lines)) < 100
 
 
-def test_there_are_seven_in_order():
-    assert [path.name[:2] for path in NUMBERED] == [f"{k}_" for k in range(1, 8)]
+def test_each_number_is_given_once():
+    numbers = [int(path.stem.split("_")[0]) for path in NUMBERED]
+    assert numbers == sorted(set(numbers)) and numbers[:7] == list(range(1, 8))
 
 
 def test_a_wrong_number_in_a_comment_would_be_noticed():

@@ -35,40 +35,78 @@ def spread(g, x, dim):
 # fmt: off
 PRODUCT = np.multiply
 PLANTED = {  # name: (order at which it is caught, primitive, shapes of the inputs)
-    "missing factor":            (1, primitive(lambda x: x**3, lambda g, y, x: g * x**2, name="cube"), [(3,)]),
-    "wrong power":               (1, primitive(lambda x: x**3, lambda g, y, x: g * 3 * x, name="cube"), [(3,)]),
+    "missing factor":
+        (1, primitive(lambda x: x**3, lambda g, y, x: g * x**2, name="cube"), [(3,)]),
+    "wrong power":
+        (1, primitive(lambda x: x**3, lambda g, y, x: g * 3 * x, name="cube"), [(3,)]),
     "wrong sign":                (1, primitive(np.cos, lambda g, y, x: g * np.sin(x)), [(2, 2)]),
-    "sign of the second input":  (1, primitive(np.subtract, lambda g, *_: g, lambda g, *_: g, name="sub"), [(3,), (3,)]),
-    "inputs swapped":            (1, primitive(PRODUCT, lambda g, z, x, w: g * x, lambda g, z, x, w: g * w, name="mul"), [(3,), (3,)]),
-    "transposed":                (1, primitive(np.matmul, swapped, lambda g, z, a, b: a.T @ g, name="mm"), [(3, 3), (3, 3)]),
-    "order of a product":        (1, primitive(np.matmul, lambda g, z, a, b: b.T @ g, lambda g, z, a, b: a.T @ g, name="mm"), [(3, 3), (3, 3)]),
-    "mean without 1/n":          (1, primitive(lambda x: x.mean(keepdims=True), lambda g, y, x: g * np.ones(x.shape), name="mean"), [(4,)]),
-    "1/n twice":                 (1, primitive(lambda x: x.mean(0), lambda g, y, x: spread(g, x, 0) / x.size, name="mean"), [(4, 2)]),
-    "un-reduced":                (1, primitive(lambda x, b: x + b.sum(), lambda g, *_: g, lambda g, y, x, b: g, name="shift"), [(3,), (3,)]),
-    "one element only":          (1, primitive(np.exp, lambda g, y, x: at_one_element(g * y)), [(5,)]),
-    "last row forgotten":        (1, primitive(lambda x: 2 * x, lambda g, y, x: 2 * g * (np.arange(len(x)) < len(x) - 1)[:, None], name="double"), [(3, 2)]),
-    "wrong shape":               (1, primitive(lambda x: x.sum(0), lambda g, y, x: np.ones((7,)), name="sum"), [(3, 2)]),
-    "transposed shape":          (1, primitive(lambda x: 2 * x, lambda g, y, x: 2 * g.T, name="double"), [(3, 3)]),
+    "sign of the second input":
+        (1, primitive(np.subtract, lambda g, *_: g, lambda g, *_: g, name="sub"), [(3,), (3,)]),
+    "inputs swapped":
+        (1, primitive(PRODUCT, lambda g, z, x, w: g * x, lambda g, z, x, w: g * w, name="mul"),
+         [(3,), (3,)]),
+    "transposed":
+        (1, primitive(np.matmul, swapped, lambda g, z, a, b: a.T @ g, name="mm"), [(3, 3), (3, 3)]),
+    "order of a product":
+        (1, primitive(np.matmul, lambda g, z, a, b: b.T @ g, lambda g, z, a, b: a.T @ g, name="mm"),
+         [(3, 3), (3, 3)]),
+    "mean without 1/n":
+        (1, primitive(lambda x: x.mean(keepdims=True), lambda g, y, x: g * np.ones(x.shape),
+                      name="mean"), [(4,)]),
+    "1/n twice":
+        (1, primitive(lambda x: x.mean(0), lambda g, y, x: spread(g, x, 0) / x.size, name="mean"),
+         [(4, 2)]),
+    "un-reduced":
+        (1, primitive(lambda x, b: x + b.sum(), lambda g, *_: g, lambda g, y, x, b: g,
+                      name="shift"), [(3,), (3,)]),
+    "one element only":
+        (1, primitive(np.exp, lambda g, y, x: at_one_element(g * y)), [(5,)]),
+    "last row forgotten":
+        (1, primitive(lambda x: 2 * x,
+                      lambda g, y, x: 2 * g * (np.arange(len(x)) < len(x) - 1)[:, None],
+                      name="double"), [(3, 2)]),
+    "wrong shape":
+        (1, primitive(lambda x: x.sum(0), lambda g, y, x: np.ones((7,)), name="sum"), [(3, 2)]),
+    "transposed shape":
+        (1, primitive(lambda x: 2 * x, lambda g, y, x: 2 * g.T, name="double"), [(3, 3)]),
     "upstream ignored":          (1, primitive(np.sin, lambda g, y, x: np.cos(x)), [(3,)]),
     "upstream squared":          (1, primitive(np.sin, lambda g, y, x: g * g * np.cos(x)), [()]),
-    "upstream's sign lost":      (1, primitive(np.sin, lambda g, y, x: np.abs(g) * np.cos(x)), [()]),
-    "upstream averaged":         (1, primitive(np.sin, lambda g, y, x: g.mean() * np.cos(x)), [(4,)]),
+    "upstream's sign lost":
+        (1, primitive(np.sin, lambda g, y, x: np.abs(g) * np.cos(x)), [()]),
+    "upstream averaged":
+        (1, primitive(np.sin, lambda g, y, x: g.mean() * np.cos(x)), [(4,)]),
     "result for input":          (1, primitive(np.exp, lambda g, y, x: g * x), [(3,)]),
     "detached":                  (1, primitive(np.sin), [(3,)]),
-    "one input forgotten":       (1, primitive(PRODUCT, lambda g, z, x, w: g * w, name="mul"), [(3,), (3,)]),
+    "one input forgotten":
+        (1, primitive(PRODUCT, lambda g, z, x, w: g * w, name="mul"), [(3,), (3,)]),
     "None returned":             (1, primitive(np.sin, lambda g, *_: None), [(3,)]),
-    "slightly off":              (1, primitive(np.tanh, lambda g, y, x: g * (1 - y**2) * 1.003), [(3,)]),
-    "constant term":             (1, primitive(np.tanh, lambda g, y, x: g * (1 - y**2) + 1e-3), [(3,)]),
-    "reversed":                  (1, primitive(lambda x: x[::-1].copy(), lambda g, *_: g, name="flip"), [(3,)]),
-    "rolled the wrong way":      (1, primitive(lambda x: np.roll(x, 1), lambda g, *_: np.roll(g, 1), name="roll"), [(5,)]),
-    "repeated index overwrites": (1, primitive(lambda x: x[[0, 0, 1]], lambda g, y, x: np.array([g[1], g[2]]), name="take"), [(2,)]),
-    "raises":                    (1, primitive(np.sin, lambda g, y, x: g @ np.ones((7, 7))), [(3,)]),
-    "remembers":                 (1, primitive(np.sin, lambda g, y, x, seen=[]: g * np.cos(x) * (1 + len(seen)) + (seen.append(1) or 0)), [(3,)]),
-    "second order cut off":      (2, primitive(lambda x: x**3, lambda g, y, x: g * 3 * array(x)**2, name="cube"), [(3,)]),
-    "upstream cut off":          (2, primitive(lambda x: x**3, lambda g, y, x: array(g) * 3 * x**2, name="cube"), [(3,)]),
-    "half of second order":      (2, primitive(lambda x: x**3, lambda g, y, x: g * 3 * x * array(x), name="cube"), [(3,)]),
-    "other on tensors":          (2, primitive(np.sin, lambda g, y, x: g * np.cos(x) * (1.5 if isinstance(g, minigrad.Tensor) else 1)), [(3,)]),
-    "only on arrays":            (2, primitive(np.sinh, lambda g, y, x: g * np.cosh(x)), [(3,)]),
+    "slightly off":
+        (1, primitive(np.tanh, lambda g, y, x: g * (1 - y**2) * 1.003), [(3,)]),
+    "constant term":
+        (1, primitive(np.tanh, lambda g, y, x: g * (1 - y**2) + 1e-3), [(3,)]),
+    "reversed":
+        (1, primitive(lambda x: x[::-1].copy(), lambda g, *_: g, name="flip"), [(3,)]),
+    "rolled the wrong way":
+        (1, primitive(lambda x: np.roll(x, 1), lambda g, *_: np.roll(g, 1), name="roll"), [(5,)]),
+    "repeated index overwrites":
+        (1, primitive(lambda x: x[[0, 0, 1]], lambda g, y, x: np.array([g[1], g[2]]), name="take"),
+         [(2,)]),
+    "raises":
+        (1, primitive(np.sin, lambda g, y, x: g @ np.ones((7, 7))), [(3,)]),
+    "remembers":
+        (1, primitive(np.sin, lambda g, y, x, seen=[]:
+                      g * np.cos(x) * (1 + len(seen)) + (seen.append(1) or 0)), [(3,)]),
+    "second order cut off":
+        (2, primitive(lambda x: x**3, lambda g, y, x: g * 3 * array(x)**2, name="cube"), [(3,)]),
+    "upstream cut off":
+        (2, primitive(lambda x: x**3, lambda g, y, x: array(g) * 3 * x**2, name="cube"), [(3,)]),
+    "half of second order":
+        (2, primitive(lambda x: x**3, lambda g, y, x: g * 3 * x * array(x), name="cube"), [(3,)]),
+    "other on tensors":
+        (2, primitive(np.sin, lambda g, y, x:
+                      g * np.cos(x) * (1.5 if isinstance(g, minigrad.Tensor) else 1)), [(3,)]),
+    "only on arrays":
+        (2, primitive(np.cbrt, lambda g, y, x: g / 3 / np.cbrt(x)**2), [(3,)]),
 }
 # fmt: on
 

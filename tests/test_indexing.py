@@ -10,16 +10,23 @@ pytestmark = pytest.mark.usefixtures("doubles")
 
 # fmt: off
 BASIC = """
-0 | -1 | 1:3 | : | ::2 | ... | None | 1, 2 | :, 1 | ..., 0 | 1:, :2 | None, 1 | :, None, 2 | 0, ..., None | 4:1 | 1:1 | -2: | ..., 1:3
-:, -1, : | 0, 1, 2 | 1, :, ::2 | (slice(1, 3), 0) | m.tensor(1) | :, m.tensor(-1) | ..., None, None | 2:100
+0 | -1 | 1:3 | : | ::2 | ... | None | 1, 2 | :, 1 | ..., 0 | 1:, :2 | None, 1 | :, None, 2
+0, ..., None | 4:1 | 1:1 | -2: | ..., 1:3
+:, -1, : | 0, 1, 2 | 1, :, ::2 | (slice(1, 3), 0) | m.tensor(1) | :, m.tensor(-1)
+..., None, None | 2:100
 """.strip().replace("\n", " | ").split(" | ")
 
 ADVANCED = """
-[0, 2] | [0, 0, 2, 0] | m.tensor([1, 1]) | m.tensor([[0], [2]]) | [0, 1], [1, 2] | :, [0, 0, 1] | ..., [1, 1]
-[1, 0], :, [0, 3] | 1, [0, 2] | [0, 1], 1 | m.tensor([0, 2]), None, 1 | :, m.tensor([-1, 0]), 1:3 | m.arange(3)[:, None], m.tensor([0, 1])
-m.tensor([True, False, True]) | m.tensor([False, False, False]) | :, m.tensor([True, False, True]) | x > 0 | x[:, :, 0] > 0 | (x > 5)
-m.tensor([True, False, True]), 1 | m.tensor([True, True, False]), m.tensor([0, 2]) | m.tensor([], dtype=m.long) | [2], [1], [3]
-m.tensor([0, 0]), m.tensor([1, 1]), m.tensor([2, 2]) | m.tensor(True) | x.argmax(0) | m.tensor([0, 1, 1], dtype=m.int32) | True
+[0, 2] | [0, 0, 2, 0] | m.tensor([1, 1]) | m.tensor([[0], [2]]) | [0, 1], [1, 2] | :, [0, 0, 1]
+..., [1, 1]
+[1, 0], :, [0, 3] | 1, [0, 2] | [0, 1], 1 | m.tensor([0, 2]), None, 1 | :, m.tensor([-1, 0]), 1:3
+m.arange(3)[:, None], m.tensor([0, 1])
+m.tensor([True, False, True]) | m.tensor([False, False, False]) | :, m.tensor([True, False, True])
+x > 0 | x[:, :, 0] > 0 | (x > 5)
+m.tensor([True, False, True]), 1 | m.tensor([True, True, False]), m.tensor([0, 2])
+m.tensor([], dtype=m.long) | [2], [1], [3]
+m.tensor([0, 0]), m.tensor([1, 1]), m.tensor([2, 2]) | m.tensor(True) | x.argmax(0)
+m.tensor([0, 1, 1], dtype=m.int32) | True
 [True, False, True] | [0], ..., [1] | m.tensor([2, 0]), :, 1:3 | 0, :, m.tensor([1, 1])
 """.strip().replace("\n", " | ").split(" | ")
 

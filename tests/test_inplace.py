@@ -143,6 +143,15 @@ def test_result_that_a_rule_needs():
         y.sum().backward()
 
 
+@pytest.mark.parametrize("program", ["y[0] = 5.0", "y += 1", "y.zero_()", "y.fill_(2)"])
+def test_result_that_a_rule_needs_overwritten_by_the_first_change(program):
+    x = tracked(1.0, 2.0, name="x")
+    y = x.exp()
+    exec(program)
+    with pytest.raises(RuntimeError, match="exp needs its result for its gradient"):
+        y.sum().backward()
+
+
 def test_parameter_updated_between_forward_and_backward():
     w = tracked(1.0, 2.0, name="w")
     loss = (w * w).sum()

@@ -73,10 +73,10 @@ def test_numpy_functions_are_recorded_or_refused():
     y = np.concatenate([x, np.stack([x[0], x[1]])])
     assert type(y) is minigrad.Tensor and y.requires_grad
     for f in (
-        np.arctan,
-        np.cumsum,
+        np.cbrt,
+        np.median,
         np.fft.fft,
-        np.linalg.norm,
+        np.linalg.svd,
         np.add.reduce,
         lambda t: np.add(t, 1, where=[True, False]),
     ):

@@ -13,59 +13,93 @@ pytestmark = pytest.mark.usefixtures("doubles")
 
 # fmt: off
 UNARY = """
-neg negative abs absolute sign exp expm1 log log1p sqrt square reciprocal sin cos tanh sigmoid relu erf
+neg negative abs absolute sign exp expm1 log log1p sqrt square reciprocal sin cos tanh sigmoid relu
+erf
 """.split()
 
 FORMS = """
--x | +x | abs(x) | 2 - x | 2 + x | 2 * x | 2 / x | x - 1.5 | x + 1 | x * -3 | x / 4 | 2 ** x | 2.5 ** x | x ** 2
-x ** 3 | x ** 0 | x ** 1 | x ** -1 | x ** 2.0 | m.pow(x, 3) | x.pow(2) | x.abs().pow(0.5) | x.abs() ** -2.5
-m.pow(2.0, x) | m.add(x, 2) | m.add(x, x, alpha=3) | x.add(1, alpha=2) | m.sub(x, x * x, alpha=0.5) | x.sub(2)
+-x | +x | abs(x) | 2 - x | 2 + x | 2 * x | 2 / x | x - 1.5 | x + 1 | x * -3 | x / 4 | 2 ** x
+2.5 ** x | x ** 2
+x ** 3 | x ** 0 | x ** 1 | x ** -1 | x ** 2.0 | m.pow(x, 3) | x.pow(2) | x.abs().pow(0.5)
+x.abs() ** -2.5
+m.pow(2.0, x) | m.add(x, 2) | m.add(x, x, alpha=3) | x.add(1, alpha=2)
+m.sub(x, x * x, alpha=0.5) | x.sub(2)
 m.mul(x, 3) | m.div(x, 3) | x.mul(x) | x.div(x + 3) | m.true_divide(x, 2) | x.true_divide(2)
 m.subtract(x, 1) | m.multiply(x, 2) | m.divide(x, 2) | x.subtract(1) | x.multiply(2) | x.divide(2)
-m.div(x.detach(), 0.3, rounding_mode="floor") | x.detach().div(-0.3, rounding_mode="trunc") | x.detach() // 0.4 | 2 // x.detach()
-m.clamp(x, -1, 0.9) | x.clamp(min=0.5) | x.clamp(max=0.1) | m.clip(x, -0.5, 0.5) | x.clip(0, 1) | m.clamp(x, 2, 1)
+m.div(x.detach(), 0.3, rounding_mode="floor") | x.detach().div(-0.3, rounding_mode="trunc")
+x.detach() // 0.4 | 2 // x.detach()
+m.clamp(x, -1, 0.9) | x.clamp(min=0.5) | x.clamp(max=0.1) | m.clip(x, -0.5, 0.5) | x.clip(0, 1)
+m.clamp(x, 2, 1)
 m.clamp(x, min=m.zeros_like(x)) | x.clamp(max=x * 0.5) | m.clamp(x, x - 1, x * x)
-x > 0 | x >= 0.5 | x < 0 | x <= 0.5 | x == x | x != x | m.eq(x, 1) | x.ne(1) | m.lt(x, 0) | x.le(0) | m.gt(x, 0)
-x.ge(0) | (x > 0) & (x < 1) | (x > 0) | (x < -1) | ~(x > 0) | (x > 0) ^ (x > 1) | m.logical_not(x > 0)
-m.logical_and(x > 0, x < 1) | (x > 0).logical_or(x < -1) | m.logical_xor(x > 0, x > 1) | m.isnan(x) | x.isinf()
-m.isfinite(x) | m.equal(x, x) | m.allclose(x, x + 1e-9) | x.allclose(x + 1) | (x > 0).all() | (x > 0).any()
-m.sum(x) | x.mean() | x.prod() | x.var() | x.std() | x.amax() | x.amin() | x.max() | x.min() | x.argmax() | x.argmin()
+x > 0 | x >= 0.5 | x < 0 | x <= 0.5 | x == x | x != x | m.eq(x, 1) | x.ne(1) | m.lt(x, 0)
+x.le(0) | m.gt(x, 0)
+x.ge(0) | (x > 0) & (x < 1) | (x > 0) | (x < -1) | ~(x > 0) | (x > 0) ^ (x > 1)
+m.logical_not(x > 0)
+m.logical_and(x > 0, x < 1) | (x > 0).logical_or(x < -1) | m.logical_xor(x > 0, x > 1)
+m.isnan(x) | x.isinf()
+m.isfinite(x) | m.equal(x, x) | m.allclose(x, x + 1e-9) | x.allclose(x + 1) | (x > 0).all()
+(x > 0).any()
+m.sum(x) | x.mean() | x.prod() | x.var() | x.std() | x.amax() | x.amin() | x.max() | x.min()
+x.argmax() | x.argmin()
 x.var(False) | x.std(unbiased=False) | x.var(correction=0) | m.var(x, correction=0)
-x.clone() | m.clone(x) | x.detach() | x.contiguous() | x.float() | x.double() | x.long() | x.int() | x.bool() | x.half()
-x.to(m.float32) | x.to(m.float64) | x.float() * x | x.to(m.float32).sum() | x.numel() | m.numel(x) | x.dim() | x.ndim
-x.reshape(-1) | x.view(-1) | x.flatten() | m.flatten(x) | x.unsqueeze(0) | m.unsqueeze(x, -1) | x.squeeze() | x.T.sum()
-m.zeros_like(x) | m.ones_like(x) | m.full_like(x, 3) | x.new_zeros(2, 3) | x.new_ones(2) | x.new_full((2,), 3)
-m.softmax(x, -1) | x.softmax(dim=0) | m.log_softmax(x, 0) | x.log_softmax(-1) | m.logsumexp(x, 0) | x.logsumexp(-1, keepdim=True)
-m.softmax(x, 0, dtype=m.float32) | m.nn.functional.relu(x) | m.where(x > 0, x, -x) | m.where(x > 0, x, 0.5) | m.where(x > 0, 1.0, x)
-m.where(x > 0, x, m.tensor(2.0)) | x.masked_fill(x > 0, 3) | m.masked_fill(x, x < 0, 0.5) | x[...] | x[None] | m.stack([x, x * 2])
+x.clone() | m.clone(x) | x.detach() | x.contiguous() | x.float() | x.double() | x.long() | x.int()
+x.bool() | x.half()
+x.to(m.float32) | x.to(m.float64) | x.float() * x | x.to(m.float32).sum() | x.numel() | m.numel(x)
+x.dim() | x.ndim
+x.reshape(-1) | x.view(-1) | x.flatten() | m.flatten(x) | x.unsqueeze(0) | m.unsqueeze(x, -1)
+x.squeeze() | x.T.sum()
+m.zeros_like(x) | m.ones_like(x) | m.full_like(x, 3) | x.new_zeros(2, 3) | x.new_ones(2)
+x.new_full((2,), 3)
+m.softmax(x, -1) | x.softmax(dim=0) | m.log_softmax(x, 0) | x.log_softmax(-1) | m.logsumexp(x, 0)
+x.logsumexp(-1, keepdim=True)
+m.softmax(x, 0, dtype=m.float32) | m.nn.functional.relu(x) | m.where(x > 0, x, -x)
+m.where(x > 0, x, 0.5) | m.where(x > 0, 1.0, x)
+m.where(x > 0, x, m.tensor(2.0)) | x.masked_fill(x > 0, 3) | m.masked_fill(x, x < 0, 0.5) | x[...]
+x[None] | m.stack([x, x * 2])
 m.stack((x, x, x), -1) | x.masked_fill(x > 0, m.tensor(2.0))
 """.replace("\n", " | ").split(" | ")
 FORMS = [form for form in FORMS if form.strip()]
 
 DIMS = "0 1 -1 (0,) (0,1) (-1,0) (1,-3) [2] None ()".split()
-REDUCE = ["m.sum(x, {d}, {k})", "x.mean(dim={d}, keepdim={k})", "m.var(x, {d}, keepdim={k})", "x.std({d}, correction=0, keepdim={k})",
+REDUCE = ["m.sum(x, {d}, {k})", "x.mean(dim={d}, keepdim={k})", "m.var(x, {d}, keepdim={k})",
+          "x.std({d}, correction=0, keepdim={k})",
           "m.amax(x, {d}, {k})", "x.amin({d}, keepdim={k})"]
-REDUCE_ONE = ["m.prod(x, {d}, {k})", "x.argmax({d}, {k})", "m.argmin(x, dim={d}, keepdim={k})", "x.max({d}, {k})", "m.min(x, {d}, keepdim={k})",
-              "(x > 0).all({d}, {k})", "m.any(x > 0, {d}, keepdim={k})", "m.logsumexp(x, {d}, {k})", "m.softmax(x, {d})",
-              "x.log_softmax({d})", "m.cat([x, x * 2, x], {d})", "m.stack([x, x], dim={d})", "m.unsqueeze(x, {d})",
-              "x.split(1, {d})", "m.split(x, 2, dim={d})", "x.chunk(2, {d})", "m.chunk(x, 3, {d})", "x.size({d})",
+REDUCE_ONE = ["m.prod(x, {d}, {k})", "x.argmax({d}, {k})", "m.argmin(x, dim={d}, keepdim={k})",
+              "x.max({d}, {k})", "m.min(x, {d}, keepdim={k})",
+              "(x > 0).all({d}, {k})", "m.any(x > 0, {d}, keepdim={k})", "m.logsumexp(x, {d}, {k})",
+              "m.softmax(x, {d})",
+              "x.log_softmax({d})", "m.cat([x, x * 2, x], {d})", "m.stack([x, x], dim={d})",
+              "m.unsqueeze(x, {d})",
+              "x.split(1, {d})", "m.split(x, 2, dim={d})", "x.chunk(2, {d})", "m.chunk(x, 3, {d})",
+              "x.size({d})",
               "x.narrow({d}, 0, 1)", "m.squeeze(x[:1], {d})"]
 
 SHAPES = """
-x.reshape(4, 6) | m.reshape(x, (6, -1)) | x.view(24) | x.view(2, -1, 2) | x.flatten(1) | m.flatten(x, 0, 1) | x.flatten(-2, -1)
-x.permute(2, 0, 1) | m.permute(x, (1, 0, 2)) | x.permute(-1, 0, 1) | x.transpose(0, 1) | m.transpose(x, -1, 0) | x[0].t() | m.t(x[0])
-x[0].T | x.mT | x.squeeze() | x[:, :1].squeeze(1) | x[:, :1].squeeze((0, 1)) | m.squeeze(x[:1, :1]) | x.unsqueeze(-1) | x.unsqueeze(1)
-x[:, :1].expand(2, 5, 4) | x[:1].expand(3, -1, -1) | x.expand(3, 2, 3, 4) | m.broadcast_to(x[:1], (5, 3, 4)) | x[:1].broadcast_to(2, 3, 4)
-x.split([1, 2], 1) | m.split(x, [1, 1, 2], -1) | x.split(2, dim=-1) | m.cat((x, x[:, :1]), 1) | m.cat([x, x[:1]]) | m.cat([x, m.zeros(0)])
-m.stack([x[0], x[1]], 2) | m.stack(x.split(1)) | x.T if False else x.mT.reshape(-1) | x.permute(2, 1, 0).reshape(-1) | x.transpose(0, 2).contiguous().view(-1)
-x.permute(2, 1, 0).sum(1) | x.transpose(0, 1)[1] * x[0, 1] | x[:, ::2].reshape(-1) | x[..., 1:3].permute(2, 0, 1) * 2 | (x.mT @ x).sum(0)
-x.gather(1, m.tensor([[[0, 1, 2, 0]], [[2, 2, 1, 0]]])) | m.gather(x, -1, m.tensor([[[3, 3]]])) | x.gather(0, m.ones_like(x).long())
-m.where(x > 0) | [r for r in x] | [*x[0]] | x.size() | x.shape | len(x) | x.stride() | x.is_contiguous() | x.mT.is_contiguous() | x.element_size()
+x.reshape(4, 6) | m.reshape(x, (6, -1)) | x.view(24) | x.view(2, -1, 2) | x.flatten(1)
+m.flatten(x, 0, 1) | x.flatten(-2, -1)
+x.permute(2, 0, 1) | m.permute(x, (1, 0, 2)) | x.permute(-1, 0, 1) | x.transpose(0, 1)
+m.transpose(x, -1, 0) | x[0].t() | m.t(x[0])
+x[0].T | x.mT | x.squeeze() | x[:, :1].squeeze(1) | x[:, :1].squeeze((0, 1))
+m.squeeze(x[:1, :1]) | x.unsqueeze(-1) | x.unsqueeze(1)
+x[:, :1].expand(2, 5, 4) | x[:1].expand(3, -1, -1) | x.expand(3, 2, 3, 4)
+m.broadcast_to(x[:1], (5, 3, 4)) | x[:1].broadcast_to(2, 3, 4)
+x.split([1, 2], 1) | m.split(x, [1, 1, 2], -1) | x.split(2, dim=-1) | m.cat((x, x[:, :1]), 1)
+m.cat([x, x[:1]]) | m.cat([x, m.zeros(0)])
+m.stack([x[0], x[1]], 2) | m.stack(x.split(1)) | x.T if False else x.mT.reshape(-1)
+x.permute(2, 1, 0).reshape(-1) | x.transpose(0, 2).contiguous().view(-1)
+x.permute(2, 1, 0).sum(1) | x.transpose(0, 1)[1] * x[0, 1] | x[:, ::2].reshape(-1)
+x[..., 1:3].permute(2, 0, 1) * 2 | (x.mT @ x).sum(0)
+x.gather(1, m.tensor([[[0, 1, 2, 0]], [[2, 2, 1, 0]]])) | m.gather(x, -1, m.tensor([[[3, 3]]]))
+x.gather(0, m.ones_like(x).long())
+m.where(x > 0) | [r for r in x] | [*x[0]] | x.size() | x.shape | len(x) | x.stride()
+x.is_contiguous() | x.mT.is_contiguous() | x.element_size()
 """.replace("\n", " | ").split(" | ")
 SHAPES = [form for form in SHAPES if form.strip()]
 
-MATMUL = [((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)), ((2, 3), (3, 4)), ((5, 2, 3), (3,)), ((3,), (5, 3, 2)), ((5, 2, 3), (3, 4)),
-          ((2, 3), (5, 3, 4)), ((5, 2, 3), (5, 3, 4)), ((1, 2, 3), (5, 3, 4)), ((2, 1, 2, 3), (5, 3, 4)), ((2, 1, 1, 3), (2, 4, 3, 1)),
+MATMUL = [((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)), ((2, 3), (3, 4)), ((5, 2, 3), (3,)),
+          ((3,), (5, 3, 2)), ((5, 2, 3), (3, 4)),
+          ((2, 3), (5, 3, 4)), ((5, 2, 3), (5, 3, 4)), ((1, 2, 3), (5, 3, 4)),
+          ((2, 1, 2, 3), (5, 3, 4)), ((2, 1, 1, 3), (2, 4, 3, 1)),
           ((0, 3), (3, 2)), ((2, 0), (0, 2)), ((1, 1), (1, 1)), ((0,), (0,)), ((0, 2, 3), (3, 2))]
 # fmt: on
 
@@ -360,15 +394,24 @@ def test_float32_stays_float32(form):
 
 # fmt: off
 @pytest.mark.parametrize("form", [
-    "m.zeros(2, 3)", "m.zeros((2, 3))", "m.ones(2)", "m.ones([2, 1])", "m.full((2, 2), 7)", "m.full((2,), 0.5)", "m.full((), True)",
-    "m.eye(3)", "m.eye(2, 3)", "m.arange(5)", "m.arange(1, 7, 2)", "m.arange(0, 1, 0.25)", "m.arange(5, 0, -2)", "m.arange(3.0)",
-    "m.linspace(0, 1, 5)", "m.linspace(2, 1, 1)", "m.tensor(3)", "m.tensor(3.5)", "m.tensor([True])", "m.tensor([[1, 2], [3, 4]])",
-    "m.tensor([])", "m.tensor([1, 2.5])", "m.tensor([1, 2], dtype=m.float32)", "m.zeros(2, dtype=m.int64)", "m.zeros(())", "m.tensor([[]])",
-    "m.nn.functional.one_hot(m.tensor([2, 0, 1]))", "m.nn.functional.one_hot(m.tensor([[1, 0]]), 3)", "m.as_tensor([1, 2])",
-    "m.zeros_like(m.arange(3))", "m.full_like(m.arange(3), 2)", "m.ones_like(m.zeros(2), dtype=m.int32)", "m.tensor(2.5).item()",
-    "m.tensor([[1, 2]]).tolist()", "m.tensor([m.tensor(1), m.tensor(2)])", "m.arange(10, dtype=m.float32)", "m.arange(2, 2)",
-    "m.linspace(0, 1, 0)", "m.empty(2, 3).shape", "m.is_tensor(m.ones(1))", "m.tensor([1.0, 2.0]).numel()", "float(m.tensor([2.5]))",
-    "int(m.tensor(3))", "bool(m.tensor([0]))", "m.tensor(2) in m.tensor([1, 2])", "[1, 2, 3][m.tensor(1)]", "m.get_default_dtype() == m.float64"])
+    "m.zeros(2, 3)", "m.zeros((2, 3))", "m.ones(2)", "m.ones([2, 1])", "m.full((2, 2), 7)",
+    "m.full((2,), 0.5)", "m.full((), True)",
+    "m.eye(3)", "m.eye(2, 3)", "m.arange(5)", "m.arange(1, 7, 2)", "m.arange(0, 1, 0.25)",
+    "m.arange(5, 0, -2)", "m.arange(3.0)",
+    "m.linspace(0, 1, 5)", "m.linspace(2, 1, 1)", "m.tensor(3)", "m.tensor(3.5)",
+    "m.tensor([True])", "m.tensor([[1, 2], [3, 4]])",
+    "m.tensor([])", "m.tensor([1, 2.5])", "m.tensor([1, 2], dtype=m.float32)",
+    "m.zeros(2, dtype=m.int64)", "m.zeros(())", "m.tensor([[]])",
+    "m.nn.functional.one_hot(m.tensor([2, 0, 1]))",
+    "m.nn.functional.one_hot(m.tensor([[1, 0]]), 3)", "m.as_tensor([1, 2])",
+    "m.zeros_like(m.arange(3))", "m.full_like(m.arange(3), 2)",
+    "m.ones_like(m.zeros(2), dtype=m.int32)", "m.tensor(2.5).item()",
+    "m.tensor([[1, 2]]).tolist()", "m.tensor([m.tensor(1), m.tensor(2)])",
+    "m.arange(10, dtype=m.float32)", "m.arange(2, 2)",
+    "m.linspace(0, 1, 0)", "m.empty(2, 3).shape", "m.is_tensor(m.ones(1))",
+    "m.tensor([1.0, 2.0]).numel()", "float(m.tensor([2.5]))",
+    "int(m.tensor(3))", "bool(m.tensor([0]))", "m.tensor(2) in m.tensor([1, 2])",
+    "[1, 2, 3][m.tensor(1)]", "m.get_default_dtype() == m.float64"])
 def test_creation(form):
     compare(expression(form))
 

@@ -8,15 +8,30 @@ import numpy as np
 import pytest
 
 import minigrad
-from minigrad.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop, elementwise, rules
+from minigrad.optim import (
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    NAdam,
+    Optimizer,
+    RAdam,
+    RMSprop,
+    Rprop,
+    elementwise,
+    rules,
+)
 from minigrad.optim.apply import BLOCK, SMALL
 
-ALL = [SGD, Adagrad, RMSprop, Adam, AdamW]
 RICH = [(SGD, {"momentum": 0.9, "dampening": 0.1}), (SGD, {"momentum": 0.9, "nesterov": True}),
         (SGD, {"momentum": 0.9, "form": "sutskever"}),
         (SGD, {"maximize": True, "weight_decay": 0.1}),
         (Adagrad, {"lr_decay": 0.1}), (RMSprop, {"centered": True, "momentum": 0.5}), (Adam, {}),
-        (Adam, {"amsgrad": True, "weight_decay": 0.1}), (AdamW, {"amsgrad": "corrected"})]
+        (Adam, {"amsgrad": True, "weight_decay": 0.1}), (AdamW, {"amsgrad": "corrected"}),
+        (Adadelta, {}), (Adamax, {}), (NAdam, {"decoupled_weight_decay": True}), (RAdam, {}),
+        (Rprop, {}), (minigrad.optim.Lion, {"weight_decay": 0.1})]
 
 
 def leaf(values, grad=None, dtype=None, name=None):

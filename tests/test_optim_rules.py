@@ -13,15 +13,17 @@ import minigrad
 from minigrad.optim import rules
 
 ALL_RULES = [rules.sgd, rules.momentum, rules.nesterov, rules.adagrad, rules.rmsprop, rules.adam,
-             rules.amsgrad, rules.adamw]
-ADAPTIVE = [rules.adagrad, rules.rmsprop, rules.adam, rules.amsgrad]
+             rules.amsgrad, rules.adamw, rules.adadelta, rules.adamax, rules.nadam, rules.radam,
+             rules.rprop, rules.lion]
+ADAPTIVE = [rules.adagrad, rules.rmsprop, rules.adam, rules.amsgrad, rules.adamax, rules.nadam]
 VARIANTS = [(rule, {}) for rule in ALL_RULES] + [
     (rules.momentum, {"form": "sutskever"}), (rules.momentum, {"dampening": 0.5}),
     (rules.nesterov, {"form": "sutskever"}), (rules.adagrad, {"eps_inside_sqrt": True}),
     (rules.adagrad, {"lr_decay": 0.1, "initial_accumulator_value": 0.1}),
     (rules.rmsprop, {"centered": True, "momentum": 0.9}),
     (rules.rmsprop, {"eps_inside_sqrt": True}),
-    (rules.amsgrad, {"convention": "corrected"}), (rules.amsgrad, {"convention": "paper"})]
+    (rules.amsgrad, {"convention": "corrected"}), (rules.amsgrad, {"convention": "paper"}),
+    (rules.radam, {"beta2": 0.7}), (rules.lion, {"weight_decay": 0.1})]
 
 
 def steps(rule, gradients, w=0.0, **options):

@@ -7,12 +7,28 @@ import numpy as np
 import pytest
 
 import minigrad
-from minigrad.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from minigrad.optim import (
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Lion,
+    Muon,
+    NAdam,
+    Optimizer,
+    RAdam,
+    RMSprop,
+    Rprop,
+)
 
 RICH = [(SGD, {"momentum": 0.9, "dampening": 0.1}), (SGD, {"maximize": True}),
         (SGD, {"momentum": 0.9, "form": "sutskever"}), (Adagrad, {"lr_decay": 0.1}),
         (RMSprop, {"centered": True, "momentum": 0.5}), (Adam, {}),
-        (Adam, {"amsgrad": True, "weight_decay": 0.1}), (AdamW, {"decay": "paper"})]
+        (Adam, {"amsgrad": True, "weight_decay": 0.1}), (AdamW, {"decay": "paper"}),
+        (Adadelta, {"rho": 0.5}), (Adamax, {}), (NAdam, {}), (RAdam, {"betas": (0.5, 0.8)}),
+        (Rprop, {"etas": (0.4, 1.5)}), (Lion, {"weight_decay": 0.1}), (Muon, {})]
 
 
 def leaf(values, grad=None):
@@ -70,7 +86,7 @@ def through_json(saved):
 @pytest.mark.parametrize("kind, options", RICH + [(Optimizer, {"rule": norm_rule})])
 def test_resuming_equals_an_uninterrupted_run_to_the_bit(kind, options, passed):
     rng = np.random.default_rng(0)
-    shapes = [(2, 3), (), (4,)]
+    shapes = [(2, 3), (), (4,)] if kind is not Muon else [(2, 3), (1, 1), (4, 2)]
     starts = [rng.normal(size=s) for s in shapes]
     gradients = [[rng.normal(size=s) for s in shapes] for _ in range(10)]
     gradients[1][1] = gradients[0][1] = None
@@ -144,6 +160,18 @@ def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(edit, part):
         optimizer.load_state_dict(edited(optimizer.state_dict(), edit))
     np.testing.assert_equal(optimizer.state_dict(), before)
     optimizer.step()
+
+
+def test_a_momentum_of_another_shape_is_refused_for_a_matrix():
+    p = leaf([[1.0, 2.0], [3.0, 4.0]], grad=1.0)
+    optimizer = Muon([p])
+    optimizer.step()
+    for edit, part in [(lambda entry: entry.update(b=np.ones(2)), r"shape \(2,\)"),
+                       (lambda entry: entry.pop("b"), "lacks")]:
+        saved = optimizer.state_dict()
+        edit(saved["state"][0])
+        with pytest.raises(ValueError, match=part):
+            optimizer.load_state_dict(saved)
 
 
 def test_a_deep_copy_goes_its_own_way():

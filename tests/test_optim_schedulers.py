@@ -12,13 +12,20 @@ import pytest
 import minigrad
 from minigrad.optim import SGD, Adagrad, Adam, Optimizer
 from minigrad.optim.lr_scheduler import (
+    ChainedScheduler,
+    ConstantLR,
     CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
+    CyclicLR,
     ExponentialLR,
     LambdaLR,
     LinearLR,
+    MultiplicativeLR,
     MultiStepLR,
     OneCycleLR,
+    PolynomialLR,
     ReduceLROnPlateau,
+    SequentialLR,
     StepLR,
 )
 
@@ -62,6 +69,21 @@ SEQUENCES = [
     (OneCycleLR,        {"max_lr": 1.0, "total_steps": 5, "pct_start": 0.6,
                          "anneal_strategy": "linear", "div_factor": 10.0, "cycle_momentum": False},
      [0.1, 0.55, 1, 0.500005, 1e-5]),
+    (ConstantLR,        {"total_iters": 3},                   [1/3, 1/3, 1/3, 1, 1]),
+    (ConstantLR,        {"factor": 0, "total_iters": 2},      [0, 0, 1, 1]),
+    (PolynomialLR,      {"total_iters": 5, "power": 2},       [1, 0.64, 0.36, 0.16, 0.04, 0, 0]),
+    (MultiplicativeLR,  {"lr_lambda": lambda epoch: 1 / epoch}, [1, 1, 1/2, 1/6, 1/24]),
+    (CosineAnnealingWarmRestarts, {"T_0": 4},
+     [1, 0.8536, 0.5, 0.1464, 1, 0.8536]),
+    (CosineAnnealingWarmRestarts, {"T_0": 2, "T_mult": 2, "eta_min": 0.1},
+     [1, 0.55, 1, 0.8682, 0.55, 0.2318, 1, 0.9657]),
+    (CyclicLR,          {"base_lr": 0.1, "max_lr": 1, "step_size_up": 3, "cycle_momentum": False},
+     [0.1, 0.4, 0.7, 1, 0.7, 0.4, 0.1]),
+    (CyclicLR,          {"base_lr": 0, "max_lr": 1, "step_size_up": 1, "step_size_down": 2,
+                         "mode": "triangular2", "cycle_momentum": False},
+     [0, 1, 0.5, 0, 0.5, 0.25, 0, 0.25]),
+    (CyclicLR,          {"base_lr": 0, "max_lr": 1, "step_size_up": 2, "mode": "exp_range",
+                         "gamma": 0.5, "cycle_momentum": False}, [0, 0.25, 0.25, 0.0625, 0]),
 ]
 # fmt: on
 
@@ -86,6 +108,19 @@ def test_plateau_counts_nan_as_no_improvement():
     scheduler.step(1.0)
     scheduler.step(math.nan)
     assert scheduler.get_last_lr() == [0.1] and scheduler.best == 1.0
+
+
+@pytest.mark.parametrize("kind, name", [(Adam, "betas"), (SGD, "momentum")])
+def test_cyclic_rates_move_momentum_the_other_way(kind, name):
+    optimizer = kind([minigrad.tensor([1.0], requires_grad=True)], lr=1.0)
+    scheduler = CyclicLR(optimizer, 0.1, 1.0, step_size_up=2)
+    seen = []
+    for _ in range(5):
+        value = optimizer.param_groups[0][name]
+        seen.append(value[0] if name == "betas" else value)
+        optimizer.step()
+        scheduler.step()
+    assert seen == pytest.approx([0.9, 0.85, 0.8, 0.85, 0.9])
 
 
 @pytest.mark.parametrize("kind, name", [(Adam, "betas"), (SGD, "momentum")])
@@ -147,7 +182,7 @@ def test_stepping_before_the_optimizer_warns_once_and_after_it_never():
         sequence(StepLR(optimizer, 3), 3)
 
 
-@pytest.mark.parametrize("kind, options", [s[:2] for s in SEQUENCES if s[0] is not LambdaLR])
+@pytest.mark.parametrize("kind, options", [s[:2] for s in SEQUENCES])
 def test_resuming_from_saved_states_continues_the_sequence(kind, options):
     if kind is OneCycleLR:
         options = {**options, "total_steps": 9}
@@ -162,6 +197,91 @@ def test_resuming_from_saved_states_continues_the_sequence(kind, options):
     resumed.load_state_dict(saved[0])
     again.load_state_dict(saved[1])
     assert first + sequence(again, 5) == straight and saved == frozen
+
+
+@pytest.mark.parametrize("T_mult", [1, 2, 3])
+def test_warm_restarts_resumed_by_last_epoch_continue_the_sequence(T_mult):
+    """Restarts come at 3 (1 + 3 + 9 + 27 + 81), where a logarithm would be rounded, too."""
+    straight = sequence(CosineAnnealingWarmRestarts(sgd(), 1, T_mult), 130)
+    for last_epoch in (0, 1, 5, 38, 120):
+        optimizer = sgd()
+        optimizer.param_groups[0]["initial_lr"] = 1.0
+        again = CosineAnnealingWarmRestarts(optimizer, 1, T_mult, last_epoch=last_epoch)
+        assert sequence(again, 9) == straight[last_epoch + 1:last_epoch + 10]
+        scheduler = CosineAnnealingWarmRestarts(sgd(), 1, T_mult)
+        scheduler.step(last_epoch)
+        assert scheduler.get_last_lr()[0] == straight[last_epoch]
+
+
+# --- schedules made of schedules -----------------------------------------------------------------
+
+def warm_then_cosine(optimizer):
+    return SequentialLR(optimizer, [LinearLR(optimizer, 0.25, total_iters=3),
+                                    CosineAnnealingLR(optimizer, 4)], [3])
+
+
+def chained(optimizer):
+    return ChainedScheduler([ConstantLR(optimizer, 0.5, total_iters=2),
+                             ExponentialLR(optimizer, 0.5)])
+
+
+def nested(optimizer):
+    """A sequence and a chain inside a sequence."""
+    return SequentialLR(optimizer, [warm_then_cosine(optimizer), chained(optimizer),
+                                    warm_then_cosine(optimizer)], [5, 8])
+
+
+WARM = [0.25, 0.5, 0.75, 1, 0.8536, 0.5, 0.1464, 0]
+CHAIN = [0.5, 0.25, 0.25, 0.125, 0.0625]
+
+
+@pytest.mark.parametrize("make, expected", [
+    (warm_then_cosine, WARM), (chained, CHAIN), (nested, WARM[:5] + CHAIN[:3] + WARM)])
+def test_combined_sequences_resume_from_saved_states(make, expected):
+    n = len(expected)
+    assert sequence(make(sgd()), n) == pytest.approx(expected, abs=5e-5)
+    for stop in range(1, n):
+        optimizer = sgd()
+        scheduler = make(optimizer)
+        first = sequence(scheduler, stop)
+        saved = json.loads(json.dumps([optimizer.state_dict(), scheduler.state_dict()]))
+        resumed = sgd(lr=7.0)
+        again = make(resumed)
+        resumed.load_state_dict(saved[0])
+        again.load_state_dict(saved[1])
+        assert first + sequence(again, n - stop) == pytest.approx(expected, abs=5e-5)
+
+
+def test_a_combined_state_that_does_not_fit_changes_nothing():
+    scheduler = nested(sgd())
+    before = scheduler.state_dict()
+    for edit, part in [
+            (lambda s: s["_schedulers"].pop(), "has 2 schedulers"),
+            (lambda s: s["_schedulers"][2]["_schedulers"][1].pop("T_max"), "missing .*T_max")]:
+        saved = scheduler.state_dict()
+        saved["last_epoch"] = 99
+        edit(saved)
+        with pytest.raises(ValueError, match=part):
+            scheduler.load_state_dict(saved)
+        assert scheduler.state_dict() == before
+
+
+def test_a_scale_function_is_saved_if_it_is_an_object():
+    def cyclic(scale_fn):
+        return CyclicLR(sgd(), 0.1, 1.0, scale_fn=scale_fn, cycle_momentum=False)
+    saved = cyclic(Warmup(4)).state_dict()
+    assert saved["_scale_fn_custom"] == {"epochs": 4}
+    again = cyclic(Warmup(9))
+    again.load_state_dict(saved)
+    assert again._scale_fn_custom.epochs == 4
+    assert cyclic(lambda x: 1.0).state_dict()["_scale_fn_custom"] is None
+    with pytest.raises(ValueError, match="was an object with .'epochs'., here it is"):
+        cyclic(lambda x: 1.0).load_state_dict(saved)
+
+
+def test_a_sequence_steps_before_the_optimizer_with_a_warning():
+    with pytest.warns(UserWarning, match="optimizer.step"):
+        warm_then_cosine(sgd()).step()
 
 
 def test_plateau_resumes():
@@ -203,6 +323,32 @@ def no_lr():
     (lambda: LinearLR(sgd(), 0.0), ValueError, "start_factor"),
     (lambda: LinearLR(sgd(), end_factor=1.5), ValueError, "end_factor"),
     (lambda: LambdaLR(sgd(), [abs, abs]), ValueError, "lr_lambda has 2 entries"),
+    (lambda: LambdaLR(sgd(), 0.9), TypeError, "lr_lambda is 0.9; it must be a function"),
+    (lambda: ConstantLR(sgd(), 1.5), ValueError, "factor is 1.5"),
+    (lambda: ConstantLR(sgd(), total_iters=0), ValueError, "total_iters is 0"),
+    (lambda: PolynomialLR(sgd(), 0), ValueError, "total_iters"),
+    (lambda: CosineAnnealingWarmRestarts(sgd(), 0), ValueError, "T_0 is 0"),
+    (lambda: CosineAnnealingWarmRestarts(sgd(), 1, 1.5), ValueError, "T_mult is 1.5"),
+    (lambda: CosineAnnealingWarmRestarts(sgd(), 1, eta_min="0"), ValueError, "eta_min is '0'"),
+    (lambda: CosineAnnealingWarmRestarts(sgd(), 1).step(-1), ValueError, "epoch is -1"),
+    (lambda: CyclicLR(sgd(), 0.1, 1, mode="saw"), ValueError, "mode is 'saw'"),
+    (lambda: CyclicLR(sgd(), 0.1, 1, scale_fn=abs, scale_mode="x"), ValueError, "scale_mode"),
+    (lambda: CyclicLR(sgd(), 0.1, 1, step_size_up=0), ValueError, "step_size_up is 0"),
+    (lambda: CyclicLR(sgd(), [0.1, 0.2], 1), ValueError, "base_lr has 2 entries"),
+    (lambda: CyclicLR(Adagrad([minigrad.tensor([1.0], requires_grad=True)]), 0.1, 1), ValueError,
+     "cycle_momentum=False"),
+    (lambda: SequentialLR(sgd(), [], []), ValueError, "at least one"),
+    (lambda: SequentialLR(sgd(), [3], []), TypeError, "scheduler 0 is a int"),
+    (lambda: SequentialLR(3, [3], []), TypeError, "needs an Optimizer"),
+    (lambda: SequentialLR(sgd(), [StepLR(sgd(), 1)], []), ValueError, "belongs to another"),
+    (lambda: SequentialLR(o := sgd(), [ReduceLROnPlateau(o)], []), ValueError, "ReduceLROnPl"),
+    (lambda: SequentialLR(o := sgd(), [StepLR(o, 1)], [1]), ValueError, "one milestone less"),
+    (lambda: SequentialLR(o := sgd(), [StepLR(o, 1)] * 3, [5, 2]), ValueError, "must rise"),
+    (lambda: SequentialLR(o := sgd(), [StepLR(o, 1)], [], last_epoch=2), ValueError,
+     "load_state_dict"),
+    (lambda: ChainedScheduler([]), ValueError, "at least one"),
+    (lambda: ChainedScheduler([3]), TypeError, "scheduler 0 is a int"),
+    (lambda: ChainedScheduler([StepLR(sgd(), 1), StepLR(sgd(), 1)]), ValueError, "1, a StepLR"),
     (lambda: OneCycleLR(sgd(), 1.0), ValueError, "needs total_steps"),
     (lambda: OneCycleLR(sgd(), 1.0, total_steps=0), ValueError, "total_steps is 0"),
     (lambda: OneCycleLR(sgd(), 1.0, total_steps=9, pct_start=2), ValueError, "pct_start"),

@@ -71,7 +71,7 @@ CALLS = [
     "tensor(np.array([1, 2], np.uint8))", "as_tensor([1, 2])", "as_tensor(2.5)",
     "as_tensor(np.ones(2))", "as_tensor(np.ones(2), dtype=m.float32)",
     "as_tensor(m.ones(2), dtype=m.int64)", "from_numpy(np.arange(3))",
-    "from_numpy(np.zeros((2, 0)))", "FloatTensor([1, 2])", "FloatTensor(2, 3) * 0",
+    "from_numpy(np.zeros((2, 0)))", "FloatTensor([1, 2])", "FloatTensor(2, 3).zero_()",
     "LongTensor([[1, 2]])", "FloatTensor()", "LongTensor([])", "DoubleTensor([1, 2])",
     "IntTensor([1, 2])",
 ]

@@ -15,7 +15,8 @@ BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README.read_text(encoding="utf-8"), r
 
 def test_the_five_minute_tour_prints_what_its_comments_say(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    tour = next(text for language, text in BLOCKS if language == "python" and "import minigrad" in text)
+    tour = next(text for language, text in BLOCKS
+                if language == "python" and "import minigrad" in text)
     if "graph.save" in tour:
         pytest.importorskip("graphviz")
         tour = tour.replace("xor.svg", "xor.dot")  # text needs no layout program

@@ -271,13 +271,17 @@ def ages(*special):
     ("age,Y\n1,0\n2,1\n", r"has no column 'y'; its columns are age, Y\. Did you mean 'Y'\?"),
     ("1,2\n3,4\n5,6\n", r"no column 'y'.*Line 1 looks like data: put a line with the column"),
     ("y\n1\n2\n", r"has no column beside 'y'"),
+    ("age;y\n" + "".join(f"{i},5;{i}\n" for i in range(30)), r"column 'age' .* the first is '0,5'"
+     ".*write decimals with a point"),
+    ("age,y\n" + "".join(f"{i},c{i}\n" for i in range(30)), r"column 'y' .*; merge classes until"),
+    (column([1, 2]), r"2 of 2 values of 'y' stand in one row only.*--task regression"),
     (column(["a"] * 5), r"every value of 'y' in .*data.csv is 'a': with one class"),
     (column([3] * 9), r"every value of 'y'.*is '3'"),
     (column([.5] * 9), r"every value of 'y'.*is 0.5"),
     (column("aab"), r"1 of 3 values of 'y' stands in one row only, first at .* line 4: 'b'"),
     (column([f"id{i}" for i in range(50)]), r"column 'y' of .* has 50 different texts in 50 rows"),
     ("name,y\n" + "".join(f"n{i},{i}.5\n" for i in range(50)), r"column 'name' .* 50 different "
-     "texts in 50 rows: it looks like an id or free text.*remove the column"),
+     "texts in 50 rows.*it looks like an id or free text.*remove the column"),
     ("age,y\n1,é\n".encode("latin-1"), r"line 2 is not UTF-8 text \(byte 0xe9\); save the file"),
     ("age,y\n1,0\n".encode("utf-16"), r"UTF-16.*save it as 'CSV UTF-8'"),
     (b"age,y\n1,0\0\n", r"line 2 holds a zero byte"),

@@ -5,6 +5,8 @@ over shuffled indices and glues samples into batches. The one trick: when the sa
 tensors, a batch needs no gluing; it is the tensor indexed once with all row numbers of the batch.
 """
 
+import bisect
+import itertools
 import math
 import warnings
 
@@ -12,6 +14,7 @@ import numpy as np
 
 from minigrad import dtypes, random, shaping
 from minigrad.creation import tensor
+from minigrad.data.sampler import BatchSampler, RandomSampler, SequentialSampler
 from minigrad.engine import Recorded, wrap
 
 
@@ -20,6 +23,9 @@ class Dataset:
 
     PyTorch: torch.utils.data.Dataset.
     """
+
+    def __add__(self, other):
+        return ConcatDataset([self, other])
 
     def __getitem__(self, index):
         raise NotImplementedError(f"{type(self).__name__} is a Dataset without __getitem__(index)"
@@ -68,6 +74,27 @@ class Subset(Dataset):
 
     def __len__(self):
         return len(self.indices)
+
+
+class ConcatDataset(Dataset):
+    """Several datasets one after the other. PyTorch: torch.utils.data.ConcatDataset."""
+
+    def __init__(self, datasets):
+        self.datasets = list(datasets)
+        if not self.datasets:
+            raise ValueError("ConcatDataset needs at least one dataset, e.g. ConcatDataset([a, b])")
+        self.cumulative_sizes = list(itertools.accumulate(map(len, self.datasets)))
+
+    def __getitem__(self, index):
+        n = len(self)
+        if not -n <= index < n:
+            raise IndexError(f"index {index} is out of range for a ConcatDataset of {n} samples")
+        which = bisect.bisect_right(self.cumulative_sizes, index % n)
+        before = self.cumulative_sizes[which - 1] if which else 0
+        return self.datasets[which][index % n - before]
+
+    def __len__(self):
+        return self.cumulative_sizes[-1]
 
 
 def rows(t, indices):
@@ -131,52 +158,92 @@ def lengths_from_fractions(n, fractions):
 class DataLoader:
     """Batches of a dataset: `for x, y in DataLoader(dataset, batch_size=32, shuffle=True): ...`
 
-    shuffle     a new order in every pass, drawn from `minigrad.random.generator()`; with `seed`
-                (or a `generator`) from one of the loader's own, so that the run can be repeated
-    drop_last   leave out the last batch if it is smaller than the others
-    collate_fn  makes a batch from a list of samples; by default `default_collate`
+    batch_size      None gives single samples instead of batches
+    shuffle         a new order in every pass, drawn from `minigrad.random.generator()`; with `seed`
+                    (or a `generator`) from one of the loader's own, so that the run can be repeated
+    sampler         the order instead of `shuffle`: anything that gives indices, see sampler.py
+    batch_sampler   gives lists of indices, instead of all of these
+    collate_fn      makes a batch from a list of samples; by default `default_collate`
+    drop_last       leave out the last batch if it is smaller than the others
 
-    A batch of a TensorDataset is a list of tensors. PyTorch: torch.utils.data.DataLoader.
+    num_workers, pin_memory and the other options that speed up loading from disk change nothing
+    here: samples are taken in this process. A batch of a TensorDataset is a list of tensors.
+    PyTorch: torch.utils.data.DataLoader.
     """
 
-    def __init__(self, dataset, batch_size=1, shuffle=False, *, drop_last=False, collate_fn=None,
-                 generator=None, seed=None):
+    def __init__(self, dataset, batch_size=1, shuffle=False, sampler=None, batch_sampler=None,
+                 num_workers=0, collate_fn=None, pin_memory=False, drop_last=False, timeout=0,
+                 worker_init_fn=None, multiprocessing_context=None, generator=None, *,
+                 prefetch_factor=None, persistent_workers=False, seed=None):
         if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
             raise TypeError(f"DataLoader needs a dataset with a length and an index, but "
                             f"{type(dataset).__name__} lacks __len__ or __getitem__; wrap tensors "
                             "as TensorDataset(x, y)")
-        if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or (
-                batch_size < 1):
+        if sampler is not None and shuffle:
+            raise ValueError("sampler option is mutually exclusive with shuffle: the sampler "
+                             "decides the order")
+        if batch_sampler is not None and (batch_size != 1 or shuffle or sampler or drop_last):
+            raise ValueError("batch_sampler option is mutually exclusive with batch_size, shuffle, "
+                             "sampler, and drop_last: it decides all of them")
+        if batch_size is None and drop_last:
+            raise ValueError("batch_size=None gives single samples and is mutually exclusive with "
+                             "drop_last")
+        if batch_size is not None and (isinstance(batch_size, bool) or batch_size < 1
+                                       or not isinstance(batch_size, (int, np.integer))):
             raise ValueError("batch_size should be a positive integer value, but got "
                              f"batch_size={batch_size!r}")
+        if num_workers < 0:
+            raise ValueError(f"num_workers option should be non-negative, got {num_workers}")
+        self.generator = chosen_generator(generator, seed)
         if shuffle and len(dataset) == 0:
             raise ValueError("the dataset is empty (num_samples=0): there is nothing to shuffle")
-        self.dataset, self.batch_size, self.shuffle = dataset, int(batch_size), bool(shuffle)
-        self.drop_last, self.collate_fn = bool(drop_last), collate_fn
-        self.generator = chosen_generator(generator, seed)
+        if sampler is None:
+            sampler = (RandomSampler(dataset, generator=self.generator) if shuffle else
+                       SequentialSampler(dataset))
+        if batch_sampler is not None:
+            batch_size = None
+        elif batch_size is not None:
+            batch_size = int(batch_size)
+            batch_sampler = BatchSampler(sampler, batch_size, drop_last)
+        self.dataset, self.batch_size, self.shuffle = dataset, batch_size, bool(shuffle)
+        self.sampler, self.batch_sampler, self.drop_last = sampler, batch_sampler, bool(drop_last)
+        self.num_workers, self.collate_fn = num_workers, collate_fn
 
     def __len__(self):
-        full, rest = divmod(len(self.dataset), self.batch_size)
-        return full + (rest > 0 and not self.drop_last)
+        return len(self.sampler if self.batch_sampler is None else self.batch_sampler)
 
     def __iter__(self):
-        n = len(self.dataset)
-        order = np.arange(n)
-        if self.shuffle:
-            order = (self.generator or random.generator()).permutation(n)
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
-            yield batch(self.dataset, order[start:start + self.batch_size], self.collate_fn)
+        if self.batch_sampler is None:
+            for i in self.sampler:
+                yield (self.collate_fn or default_convert)(self.dataset[i])
+            return
+        for indices in self.batch_sampler:
+            yield batch(self.dataset, indices, self.collate_fn)
 
 
 def batch(dataset, indices, collate_fn=None):
-    """The samples of `dataset` at `indices` (an integer array) as one batch."""
+    """The samples of `dataset` at `indices` (a list) as one batch."""
     if collate_fn is None:
         whole, where = dataset, indices
         while type(whole).__getitem__ is Subset.__getitem__:
             whole, where = whole.dataset, np.asarray(whole.indices, dtype=np.int64)[where]
         if type(whole).__getitem__ is TensorDataset.__getitem__:
-            return [rows(t, where) for t in whole.tensors]
-    return (collate_fn or default_collate)([dataset[i] for i in indices.tolist()])
+            return [rows(t, np.asarray(where, dtype=np.int64)) for t in whole.tensors]
+    return (collate_fn or default_collate)([dataset[i] for i in indices])
+
+
+def default_convert(sample):
+    """One sample with its arrays as tensors; the rest as it is.
+
+    PyTorch: torch.utils.data.default_convert.
+    """
+    if isinstance(sample, (np.ndarray, np.number)):
+        return tensor(sample)
+    if isinstance(sample, dict):
+        return {key: default_convert(value) for key, value in sample.items()}
+    if isinstance(sample, (tuple, list)) and not hasattr(sample, "_fields"):
+        return [default_convert(value) for value in sample]
+    return sample
 
 
 def default_collate(samples):

@@ -351,30 +351,35 @@ def class_column(sheet, name, cells):
         cells = [integer(cell) for cell in cells]
         names = sorted(set(cells), key=int)
     else:
-        names = categories(sheet, name, cells)
+        names = categories(sheet, name, cells, "merge classes until each has several rows")
     if len(names) == 1:
         raise TableError(f"every value of {name!r} in {sheet.path} is {names[0]!r}: with one "
                          "class there is nothing to predict")
     count = Counter(cells)
     single = [k for k, cell in enumerate(cells) if count[cell] == 1]
-    sheet.refuse(name, cells, single, "stands in one row only", "stand in one row only",
-                 "a class needs at least 2 rows, to train and to test: add some, remove this one, "
-                 "or if these are amounts, ask for task='regression'")
+    cure = "a class needs at least 2 rows, to train and to test: add some, or remove this one"
+    if is_numeric(cells):
+        cure += "; if these are amounts, the task is regression: --task regression"
+    sheet.refuse(name, cells, single, "stands in one row only", "stand in one row only", cure)
     return Column(name, names)
 
 
 def feature_column(sheet, name):
     """The Column of a feature: numbers, or the categories of a text."""
     cells = sheet.column(name)
-    return Column(name) if is_numeric(cells) else Column(name, categories(sheet, name, cells))
+    if is_numeric(cells):
+        return Column(name)
+    cure = "remove the column, or group its values into fewer"
+    return Column(name, categories(sheet, name, cells, cure))
 
 
-def categories(sheet, name, cells):
+def categories(sheet, name, cells, cure):
     """The different texts of a column, sorted. TableError if it looks like an id or free text."""
     names = sorted(set(cells))
     if len(names) > 200 or (len(names) >= 10 and 2 * len(names) > len(cells)):
+        if is_numeric([cell.replace(",", ".", 1) for cell in cells]):
+            cure = "write decimals with a point, thousands without a comma"
         raise TableError(f"column {name!r} of {sheet.path} has {len(names)} different texts in "
-                         f"{len(cells)} rows: it looks like an id or free text, from which a "
-                         "network cannot generalize; remove the column, or group its values into "
-                         "fewer")
+                         f"{len(cells)} rows, the first is {cells[0]!r:.60}: it looks like an id "
+                         f"or free text, from which a network cannot generalize; {cure}")
     return names

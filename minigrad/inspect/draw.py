@@ -40,7 +40,7 @@ def draw(outputs, *, depth=None, expand=(), fold=None, max_nodes=PICTURE, direct
 
     TypeError for anything but tensors, ValueError for too many cards and unknown options.
     """
-    outputs = [outputs] if isinstance(outputs, Recorded) else list(outputs)
+    outputs = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
     if not outputs:
         raise ValueError("draw: no tensor was given to draw")
     for t in outputs:
@@ -132,7 +132,7 @@ def formula(picture):
     words = identifiers([(id(t), picture.names[id(t)]) for t in leaves])
     written = expression_of(card.tensor, words, limit=40)
     if len(written) <= 72 and "..." not in written:
-        return f"{card.name} = {written}"
+        return f"{card.name} = {readable(written)}"
     operations = sum(len(c.records) or computed(c.tensor) for c in picture.cards)
     return f"{card.name}: the result of {operations} operations"
 

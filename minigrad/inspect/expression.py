@@ -35,14 +35,24 @@ TEMPLATES = {
     "relu":       "np.maximum(x, 0)",
     "softplus":   "np.logaddexp(x, 0)",
     "erf":        "np.vectorize(math.erf)(x)",
+    "round":      "np.round(x, w)",
+    "trunc_divide": "np.trunc(x / w)",
+    "cumsum":     "np.cumsum(x, dim)",
+    "cumprod":    "np.cumprod(x, dim)",
+    "inv":        "np.linalg.inv(x)",
+    "det":        "np.linalg.det(x)",
+    "solve":      "np.linalg.solve(x, w)",
+    "diagonal":   "np.diagonal(x, 0, -2, -1)",
     "clamp":      "np.clip(x, w, b)",
     "where":      "np.where(x, w, b)",
     "linear":     "x @ w.T + b",
+    "affine":     "x * w + b",
+    "standardize": "(x - x.mean(dim, keepdims=True)) / np.sqrt(x.var(dim, keepdims=True) + eps)",
 }
 # fmt: on
 SHORT = {"sigmoid", "relu", "erf", "softplus", "clamp"}  # rows that readers know by their name
 ELEMENTWISE = {"where", "power", "square", "reciprocal", "sigmoid", "relu", "softplus", "erf",
-               "clamp", "clone", "cast"}  # besides NumPy's ufuncs
+               "clamp", "clone", "cast", "affine"}  # besides NumPy's ufuncs
 CUT = ast.Constant(...)  # what prints as "...": a value without a name, or text beyond the limit
 
 
@@ -206,6 +216,8 @@ def array_constant(a):
     if regular(a):
         node = call("np.arange", ast.Constant(a.size))
         return node if not long or long[0] == a.ndim - 1 else stretched(node, a.shape, long[0])
+    if a.dtype.kind == "f" and not a.any():
+        return call("np.zeros", constant(a.shape))
     if a.size <= 16 and np.isfinite(a).all():
         numbers = constant(a.tolist())
         return call("np.array", numbers)
@@ -356,5 +368,15 @@ def assigned(x, operands, nodes):
     return call("setitem", nodes[0], index, nodes[1])
 
 
-SPECIAL = {"permute": permuted, "getitem": indexed, "cat": joined, "stack": joined,
+def summed(x, operands, nodes):
+    return call("np.einsum", ast.Constant(x.options["equation"]), *nodes)
+
+
+def length(x, operands, nodes):
+    """np.sqrt((x**2).sum(0))"""
+    squares = ast.BinOp(nodes[0], ast.Pow(), ast.Constant(2))
+    return call("np.sqrt", reduction("sum", squares, x.options, operands[0].ndim))
+
+
+SPECIAL = {"permute": permuted, "einsum": summed, "norm": length, "getitem": indexed, "cat": joined, "stack": joined,
            "scatter": scattered, "setitem": assigned}

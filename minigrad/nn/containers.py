@@ -9,7 +9,7 @@ import itertools
 from minigrad.arguments import as_tensor
 from minigrad.creation import tensor
 from minigrad.engine import Recorded
-from minigrad.nn import layers
+from minigrad.nn import layers, units
 from minigrad.nn.module import Module, framed, indented
 from minigrad.shaping import stack
 
@@ -184,9 +184,9 @@ class ModuleDict(Module):
 
 # --- MLP -----------------------------------------------------------------------------------------
 
-ACTIVATIONS = {"relu": layers.ReLU, "tanh": layers.Tanh, "sigmoid": layers.Sigmoid,
-               "leaky_relu": layers.LeakyReLU, "elu": layers.ELU, "gelu": layers.GELU,
-               "silu": layers.SiLU, "softplus": layers.Softplus}
+ACTIVATIONS = {"relu": units.ReLU, "tanh": units.Tanh, "sigmoid": units.Sigmoid,
+               "leaky_relu": units.LeakyReLU, "elu": units.ELU, "gelu": units.GELU,
+               "silu": units.SiLU, "softplus": units.Softplus}
 
 
 def activation_maker(activation):

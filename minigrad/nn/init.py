@@ -108,3 +108,43 @@ def kaiming_uniform_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", gene
 def kaiming_normal_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", generator=None):
     """Normal with variance gain**2 / fan. (He et al., 2015, equation 10)"""
     return normal_(tensor, 0.0, kaiming_deviation(tensor, a, mode, nonlinearity), generator)
+
+
+def orthogonal_(tensor, gain=1, generator=None):
+    """A random matrix with orthonormal rows or columns, times gain. (Saxe et al., 2014)
+
+    More than 2 dimensions count as rows of the first and columns of all others.
+    """
+    if tensor.ndim < 2:
+        raise ValueError(f"orthogonal_ needs at least 2 dimensions, got the {describe(tensor)}")
+    shape = tensor.shape[0], math.prod(tensor.shape[1:])
+    normal = (generator or random.generator()).standard_normal((max(shape), min(shape)))
+    q, r = np.linalg.qr(normal)
+    q = q * np.sign(np.diag(r))  # without this, qr prefers some orientations (Mezzadri, 2007)
+    q = q if shape[0] >= shape[1] else q.T
+    return drawn(tensor, lambda rng, shape: gain * q.reshape(shape), generator)
+
+
+def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, generator=None):
+    """Normal, drawn again wherever a number falls outside [a, b]."""
+    if not (std > 0 and a < b and a < mean + 6 * std and b > mean - 6 * std):
+        raise ValueError("trunc_normal_ expects std > 0 and a < b with [a, b] within 6 std of the "
+                         f"mean, got mean={mean}, std={std}, a={a}, b={b}")
+
+    def within(rng, shape):
+        values = np.asarray(rng.normal(mean, std, shape))
+        while (outside := (values < a) | (values > b)).any():
+            values[outside] = rng.normal(mean, std, outside.sum())
+        return values
+    return drawn(tensor, within, generator)
+
+
+def sparse_(tensor, sparsity, std=0.01, generator=None):
+    """A normal matrix in which a fraction `sparsity` of each column is 0. (Martens, 2010)"""
+    if tensor.ndim != 2:
+        raise ValueError(f"sparse_ needs a tensor with 2 dimensions, got the {describe(tensor)}")
+
+    def thinned(rng, shape):
+        rank = rng.random(shape).argsort(0)
+        return np.where(rank < math.ceil(sparsity * shape[0]), 0, rng.normal(0, std, shape))
+    return drawn(tensor, thinned, generator)

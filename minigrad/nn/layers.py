@@ -1,4 +1,4 @@
-"""Layers with parameters or state, and activations (torch.nn).
+"""Layers with parameters or state (torch.nn).
 
 The one trick: a layer is a function of functional.py that remembers its arguments. What is
 computed is written there, what is kept is written here.
@@ -8,32 +8,13 @@ import math
 
 import numpy as np
 
-from minigrad import dtypes
-from minigrad.creation import ones, tensor, zeros
-from minigrad.engine import describe, written
+from minigrad.arguments import one_dim
+from minigrad.engine import written
 from minigrad.nn import functional as F
 from minigrad.nn import init
-from minigrad.nn.module import Module, Parameter
-from minigrad.shaping import flatten
-from minigrad.words import Device
-
-
-def positive(**sizes):
-    """Refuses sizes that are not positive whole numbers. (PyTorch makes empty layers of 0.)"""
-    for name, n in sizes.items():
-        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-            raise ValueError(f"{name} must be a positive whole number, got {n!r}")
-
-
-def fresh(make, shape, dtype, device):
-    """A Parameter of shape made by np.empty, np.zeros or np.ones; only floats can be trained."""
-    if device is not None:
-        Device(device)
-    dtype = np.dtype(dtype or dtypes.get_default_dtype())
-    if dtype.kind != "f":
-        raise TypeError(f"parameters must be floating point, got dtype {dtype}: use float32 or "
-                        "float64")
-    return Parameter(make(shape, dtype))
+from minigrad.nn.fresh import fresh, positive
+from minigrad.nn.module import Module
+from minigrad.shaping import flatten, reshape
 
 
 class Linear(Module):
@@ -105,94 +86,12 @@ class Dropout(Module):
         return f"p={self.p}, inplace={self.inplace}"
 
 
-class BatchNorm1d(Module):
-    """Normalizes each of num_features features over the batch: input (N, C) or (N, C, L).
-
-    While training, the running statistics move by `momentum` toward the batch's (momentum=None:
-    they are the plain average over all batches); in eval mode they are what normalizes.
-    (Ioffe and Szegedy, 2015)
-    """
-
-    def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True,
-                 device=None, dtype=None, *, bias=True):
-        positive(num_features=num_features)
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
-        self.affine, self.track_running_stats = affine, track_running_stats
-        n, dtype = num_features, np.dtype(dtype or dtypes.get_default_dtype())
-        scale, shift = affine, affine and bias
-        self.register_parameter("weight", fresh(np.ones, n, dtype, device) if scale else None)
-        self.register_parameter("bias", fresh(np.zeros, n, dtype, device) if shift else None)
-        tracked = track_running_stats
-        self.register_buffer("running_mean", zeros(n, dtype=dtype) if tracked else None)
-        self.register_buffer("running_var", ones(n, dtype=dtype) if tracked else None)
-        self.register_buffer("num_batches_tracked", tensor(0) if tracked else None)
-
-    def reset_running_stats(self):
-        """The running statistics as before the first batch: mean 0, variance 1."""
-        if self.track_running_stats:
-            init.zeros_(self.running_mean)
-            init.ones_(self.running_var)
-            init.zeros_(self.num_batches_tracked)
-
-    def reset_parameters(self):
-        """Everything as before the first batch."""
-        self.reset_running_stats()
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
+class Dropout2d(Dropout):
+    """While training: zeroes whole channels of (N, C, H, W) with probability p. (Tompson et al.,
+    2014)"""
 
     def forward(self, input):
-        if input.ndim not in (2, 3):
-            raise ValueError("expected 2D or 3D input (N, C) or (N, C, L), got the "
-                             f"{describe(input)}")
-        if input.shape[1] != self.num_features:
-            raise RuntimeError(f"BatchNorm1d({self.num_features}): the {describe(input)} has "
-                               f"{input.shape[1]} features in dimension 1")
-        batch, momentum = self.training or self.running_mean is None, self.momentum
-        if self.training and self.track_running_stats:
-            F.refuse_single(input)  # before anything is counted
-            self.num_batches_tracked.array[...] += 1
-            written(self.num_batches_tracked)
-            if momentum is None:
-                momentum = 1 / self.num_batches_tracked.item()
-        kept = (None, None) if self.training and not self.track_running_stats else (
-            self.running_mean, self.running_var)
-        return F.batch_norm(input, *kept, self.weight, self.bias, batch, momentum or 0.0, self.eps)
-
-    def extra_repr(self):
-        return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-                f"affine={self.affine}, bias={self.bias is not None}, "
-                f"track_running_stats={self.track_running_stats}")
-
-
-class LayerNorm(Module):
-    """Normalizes each sample over its last dimensions. (Ba, Kiros and Hinton, 2016)"""
-
-    def __init__(self, normalized_shape, eps=1e-5, elementwise_affine=True, bias=True, device=None,
-                 dtype=None):
-        many = isinstance(normalized_shape, (tuple, list))
-        shape = tuple(normalized_shape) if many else (normalized_shape,)
-        for n in shape:
-            positive(normalized_shape=n)
-        self.normalized_shape, self.eps, self.elementwise_affine = shape, eps, elementwise_affine
-        scale, shift = elementwise_affine, elementwise_affine and bias
-        self.register_parameter("weight", fresh(np.ones, shape, dtype, device) if scale else None)
-        self.register_parameter("bias", fresh(np.zeros, shape, dtype, device) if shift else None)
-
-    def reset_parameters(self):
-        """weight 1, bias 0."""
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
-
-    def forward(self, input):
-        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
-
-    def extra_repr(self):
-        return (f"{self.normalized_shape}, eps={self.eps}, "
-                f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}")
+        return F.dropout2d(input, self.p, self.training, self.inplace)
 
 
 class Flatten(Module):
@@ -208,113 +107,19 @@ class Flatten(Module):
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
 
 
-# --- activations: the functions of functional.py, as modules -------------------------------------
+class Unflatten(Module):
+    """One dimension as several: Unflatten(1, (8, 8)) makes (N, 8, 8) of (N, 64)."""
 
-class Activation(Module):
-    """A function without parameters; `options` names the attributes it is called with."""
-
-    function = staticmethod(F.relu)
-    options = ()
+    def __init__(self, dim, unflattened_size):
+        self.dim, self.unflattened_size = dim, unflattened_size
 
     def forward(self, input):
-        return self.function(input, **{name: getattr(self, name) for name in self.options})
+        dim = one_dim(self.dim, input.ndim)
+        shape = (*input.shape[:dim], *self.unflattened_size, *input.shape[dim + 1:])
+        return reshape(input, shape)
 
     def extra_repr(self):
-        shown = [name for name in self.options if name != "inplace" or self.inplace]
-        return ", ".join(f"{name}={getattr(self, name)!r}" for name in shown)
-
-
-class ReLU(Activation):
-    """max(x, 0)"""
-
-    options = ("inplace",)
-
-    def __init__(self, inplace=False):
-        self.inplace = inplace
-
-    def forward(self, input):
-        return F.relu(input, self.inplace)
-
-
-class Tanh(Activation):
-    """tanh(x)"""
-
-    function = staticmethod(F.tanh)
-
-
-class Sigmoid(Activation):
-    """1 / (1 + exp(-x))"""
-
-    function = staticmethod(F.sigmoid)
-
-
-class LogSigmoid(Activation):
-    """log(sigmoid(x))"""
-
-    function = staticmethod(F.logsigmoid)
-
-
-class LeakyReLU(Activation):
-    """x where positive, else negative_slope * x. (Maas et al., 2013)"""
-
-    function, options = staticmethod(F.leaky_relu), ("negative_slope", "inplace")
-
-    def __init__(self, negative_slope=0.01, inplace=False):
-        self.negative_slope, self.inplace = negative_slope, inplace
-
-
-class ELU(Activation):
-    """x where positive, else alpha * (exp(x) - 1). (Clevert et al., 2016)"""
-
-    function, options = staticmethod(F.elu), ("alpha", "inplace")
-
-    def __init__(self, alpha=1.0, inplace=False):
-        self.alpha, self.inplace = alpha, inplace
-
-
-class GELU(Activation):
-    """x * Phi(x); approximate="tanh" for its older approximation. (Hendrycks and Gimpel, 2016)"""
-
-    function, options = staticmethod(F.gelu), ("approximate",)
-
-    def __init__(self, approximate="none"):
-        self.approximate = approximate
-
-
-class SiLU(Activation):
-    """x * sigmoid(x)"""
-
-    function, options = staticmethod(F.silu), ("inplace",)
-
-    def __init__(self, inplace=False):
-        self.inplace = inplace
-
-
-class Softplus(Activation):
-    """log(1 + exp(beta * x)) / beta; x itself where beta * x > threshold."""
-
-    function, options = staticmethod(F.softplus), ("beta", "threshold")
-
-    def __init__(self, beta=1.0, threshold=20.0):
-        self.beta, self.threshold = beta, threshold
-
-
-class Softmax(Activation):
-    """exp(x) / sum(exp(x)) along dim"""
-
-    function, options = staticmethod(F.softmax), ("dim",)
-
-    def __init__(self, dim=None):
-        self.dim = dim
-
-
-class LogSoftmax(Activation):
-    """log(softmax(x)) along dim"""
-
-    function, options = staticmethod(F.log_softmax), ("dim",)
-
-    def __init__(self, dim=None):
-        self.dim = dim
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
 
 
 class Identity(Module):

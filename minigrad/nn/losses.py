@@ -4,6 +4,8 @@ The one trick: a loss names its options once, in its constructor; forward passes
 """
 
 from minigrad.nn import functional as F
+from minigrad.nn.checks import operand
+from minigrad.nn.criteria import check_reduction
 from minigrad.nn.module import Module
 
 
@@ -12,16 +14,17 @@ class Loss(Module):
 
     function = None
     options = ("reduction",)
+    more_reductions = ()
 
     def __init__(self, reduction="mean"):
         self._set(reduction=reduction)
 
     def _set(self, **options):
-        F.check_reduction(options["reduction"])
+        check_reduction(options["reduction"], *self.more_reductions)
         self.options = tuple(options)
         for name, value in options.items():
             if name in ("weight", "pos_weight"):
-                value = None if value is None else F.operand(value, name)
+                value = None if value is None else operand(value, name)
                 self.register_buffer(name, value)
             else:
                 setattr(self, name, value)
@@ -97,3 +100,119 @@ class BCEWithLogitsLoss(Loss):
 
     def __init__(self, weight=None, reduction="mean", pos_weight=None):
         self._set(weight=weight, reduction=reduction, pos_weight=pos_weight)
+
+
+class KLDivLoss(Loss):
+    """Kullback-Leibler divergence of log-probabilities from probabilities; its proper mean is
+    reduction="batchmean"."""
+
+    function = staticmethod(F.kl_div)
+    more_reductions = ("batchmean",)
+
+    def __init__(self, reduction="mean", log_target=False):
+        self._set(reduction=reduction, log_target=log_target)
+
+
+class HingeEmbeddingLoss(Loss):
+    """Distances of pairs that are alike (target 1) or not (-1)."""
+
+    function = staticmethod(F.hinge_embedding_loss)
+
+    def __init__(self, margin=1.0, reduction="mean"):
+        self._set(margin=margin, reduction=reduction)
+
+
+class MultiMarginLoss(Loss):
+    """Each other class must score at least margin less than the target class."""
+
+    function = staticmethod(F.multi_margin_loss)
+
+    def __init__(self, p=1, margin=1.0, weight=None, reduction="mean"):
+        self._set(p=p, margin=margin, weight=weight, reduction=reduction)
+
+
+class SoftMarginLoss(Loss):
+    """log(1 + exp(-target * input)), for targets 1 and -1."""
+
+    function = staticmethod(F.soft_margin_loss)
+
+
+class MarginRankingLoss(Loss):
+    """Which of two inputs shall be larger: the first (target 1) or the second (-1)."""
+
+    function = staticmethod(F.margin_ranking_loss)
+
+    def __init__(self, margin=0.0, reduction="mean"):
+        self._set(margin=margin, reduction=reduction)
+
+    def forward(self, input1, input2, target):
+        options = {name: getattr(self, name) for name in self.options}
+        return F.margin_ranking_loss(input1, input2, target, **options)
+
+
+class CosineEmbeddingLoss(Loss):
+    """Angles of pairs that are alike (target 1) or not (-1)."""
+
+    function = staticmethod(F.cosine_embedding_loss)
+
+    def __init__(self, margin=0.0, reduction="mean"):
+        self._set(margin=margin, reduction=reduction)
+
+    def forward(self, input1, input2, target):
+        options = {name: getattr(self, name) for name in self.options}
+        return F.cosine_embedding_loss(input1, input2, target, **options)
+
+
+class TripletMarginLoss(Loss):
+    """An anchor must be nearer to the positive than to the negative, by margin."""
+
+    function = staticmethod(F.triplet_margin_loss)
+
+    def __init__(self, margin=1.0, p=2.0, eps=1e-6, swap=False, reduction="mean"):
+        self._set(margin=margin, p=p, eps=eps, swap=swap, reduction=reduction)
+
+    def forward(self, anchor, positive, negative):
+        options = {name: getattr(self, name) for name in self.options}
+        return F.triplet_margin_loss(anchor, positive, negative, **options)
+
+
+class PoissonNLLLoss(Loss):
+    """Minus the log-likelihood of counts."""
+
+    function = staticmethod(F.poisson_nll_loss)
+
+    def __init__(self, log_input=True, full=False, eps=1e-8, reduction="mean"):
+        self._set(log_input=log_input, full=full, eps=eps, reduction=reduction)
+
+
+class GaussianNLLLoss(Loss):
+    """Minus the log-likelihood of normal numbers of given variance."""
+
+    function = staticmethod(F.gaussian_nll_loss)
+
+    def __init__(self, *, full=False, eps=1e-6, reduction="mean"):
+        self._set(full=full, eps=eps, reduction=reduction)
+
+    def forward(self, input, target, var):
+        options = {name: getattr(self, name) for name in self.options}
+        return F.gaussian_nll_loss(input, target, var, **options)
+
+
+class CosineSimilarity(Module):
+    """Cosine of the angle between vectors along dim."""
+
+    def __init__(self, dim=1, eps=1e-8):
+        self.dim, self.eps = dim, eps
+
+    def forward(self, x1, x2):
+        return F.cosine_similarity(x1, x2, self.dim, self.eps)
+
+
+class PairwiseDistance(Module):
+    """Length (p) of the difference of vectors along the last dimension."""
+
+    def __init__(self, p=2.0, eps=1e-6, keepdim=False):
+        self.norm, self.eps, self.keepdim = p, eps, keepdim
+
+    def forward(self, x1, x2):
+        return F.pairwise_distance(x1, x2, self.norm, self.eps, self.keepdim)

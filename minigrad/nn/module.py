@@ -33,6 +33,12 @@ class Parameter(Tensor):
     def __repr__(self):
         return "Parameter containing:\n" + super().__repr__()
 
+    def __deepcopy__(self, memo):
+        """A copy of the value; as in PyTorch a copied parameter starts without a gradient."""
+        copied = super().__deepcopy__(memo)
+        copied._grad = None
+        return copied
+
 
 class IncompatibleKeys(collections.namedtuple("IncompatibleKeys", "missing_keys unexpected_keys")):
     """What load_state_dict found on one side only."""
@@ -43,6 +49,26 @@ class IncompatibleKeys(collections.namedtuple("IncompatibleKeys", "missing_keys 
         return super().__repr__() if any(self) else "<All keys matched successfully>"
 
 
+class HookHandle:
+    """What registering a hook returns: remove() ends it, and so does leaving `with handle:`."""
+
+    def __init__(self, module, when, hook, with_kwargs):
+        if module._hooks is None:
+            module.__dict__["_hooks"] = {}
+        self.hooks = module._hooks
+        self.hooks[self] = when, hook, with_kwargs
+
+    def remove(self):
+        """The hook is called no more."""
+        self.hooks.pop(self, None)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.remove()
+
+
 class Module:
     """Base of layers, losses and networks: assign parameters and submodules, define forward.
 
@@ -50,6 +76,7 @@ class Module:
     """
 
     training = True
+    _hooks = None  # on the instance once there are any: {handle: (when, function, with_kwargs)}
 
     def __new__(cls, *args, **kwargs):
         self = object.__new__(cls)
@@ -62,6 +89,8 @@ class Module:
     def __call__(self, *inputs, **options):
         outer, mode.module = mode.module, self
         try:
+            if self._hooks:
+                return self._hooked(inputs, options)
             return self.forward(*inputs, **options)
         finally:
             mode.module = outer
@@ -70,6 +99,42 @@ class Module:
         """What the module computes. Subclasses define it."""
         raise NotImplementedError(f"{type(self).__name__} does not define forward(): add "
                                   "`def forward(self, x): ...` to the class")
+
+    # --- hooks -----------------------------------------------------------------------------------
+
+    def register_forward_pre_hook(self, hook, *, with_kwargs=False):
+        """hook(module, inputs) before every forward; what it returns, if not None, replaces the
+        inputs.
+
+        with_kwargs: hook(module, inputs, options) -> (inputs, options) or None. Returns a handle
+        whose remove() ends it.
+        """
+        return HookHandle(self, "before", hook, with_kwargs)
+
+    def register_forward_hook(self, hook, *, with_kwargs=False):
+        """hook(module, inputs, output) after every forward; what it returns, if not None, replaces
+        the output.
+
+        with_kwargs: hook(module, inputs, options, output). Returns a handle whose remove() ends it.
+        """
+        return HookHandle(self, "after", hook, with_kwargs)
+
+    def _hooks_at(self, time):
+        return [(hook, named) for when, hook, named in tuple(self._hooks.values()) if when == time]
+
+    def _hooked(self, inputs, options):
+        """forward, with the hooks before and after it."""
+        for hook, named in self._hooks_at("before"):
+            changed = hook(self, inputs, options) if named else hook(self, inputs)
+            if changed is not None and named:
+                inputs, options = changed
+            elif changed is not None:
+                inputs = changed if isinstance(changed, tuple) else (changed,)
+        output = self.forward(*inputs, **options)
+        for hook, named in self._hooks_at("after"):
+            changed = hook(self, inputs, options, output) if named else hook(self, inputs, output)
+            output = output if changed is None else changed
+        return output
 
     # --- registration ----------------------------------------------------------------------------
 
@@ -301,6 +366,10 @@ class Module:
     def cpu(self):
         """Itself: there is only the CPU."""
         return self
+
+    def cuda(self, device=None):
+        """Refused: there is only the CPU."""
+        return self.to("cuda" if device is None else device)
 
     # --- state -----------------------------------------------------------------------------------
 

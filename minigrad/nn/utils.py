@@ -1,8 +1,9 @@
-"""Limiting gradients (torch.nn.utils)."""
+"""Limiting gradients; all parameters as one vector (torch.nn.utils)."""
 
 import numpy as np
 
-from minigrad.engine import Recorded, wrap, written
+from minigrad.engine import Recorded, describe, wrap, written
+from minigrad.shaping import cat
 
 
 def gradients(parameters):
@@ -38,3 +39,22 @@ def clip_grad_value_(parameters, clip_value):
     for g in gradients(parameters):
         np.clip(g.array, -clip_value, clip_value, out=g.array)
         written(g)
+
+
+def parameters_to_vector(parameters):
+    """All elements of the parameters in one 1-d tensor, recorded."""
+    return cat([p.reshape(-1) for p in parameters])
+
+
+def vector_to_parameters(vec, parameters):
+    """Writes a vector as `parameters_to_vector` makes it back into the parameters."""
+    parameters = list(parameters)
+    if not isinstance(vec, Recorded) or vec.shape != (sum(p.numel() for p in parameters),):
+        what = describe(vec) if isinstance(vec, Recorded) else type(vec).__name__
+        raise ValueError("vector_to_parameters needs a tensor with as many elements as the "
+                         f"parameters have, shape ({sum(p.numel() for p in parameters)},), got the {what}")
+    start = 0
+    for p in parameters:
+        p.array[...] = vec.array[start:start + p.numel()].reshape(p.shape)
+        written(p)
+        start += p.numel()

@@ -20,7 +20,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from minigrad.engine import recording
+from minigrad.engine import describe, recording
 from minigrad.optim import rules
 from minigrad.optim.apply import Plan
 from minigrad.optim.options import checked, default_options, groups_of, named_tensors, unknown
@@ -35,7 +35,11 @@ class Optimizer(Saving):
     rule     a function w, *states = rule(w, g, *states, t, *, hyperparameters); see rules.py.
              Classes declared with `class Name(Optimizer, rule=...)` have it already
     options  the rule's hyperparameters (beta1 and beta2 together as betas=), and weight_decay=0,
-             decoupled_weight_decay=False, maximize=False
+             decoupled_weight_decay=False, maximize=False, error_if_nonfinite=False
+
+    With error_if_nonfinite=True, `step()` looks at all gradients first. If one holds a NaN or an
+    infinity it raises RuntimeError, naming the first such parameter, and leaves weights, states
+    and counts as they were: that step would spoil the states for ever.
 
     `param_groups` is the list of groups; its values (`group["lr"] = 0.1`) may be changed between
     steps. `state[p]` shows {"step": count, name of a state of the rule: array} of a parameter.
@@ -74,7 +78,7 @@ class Optimizer(Saving):
     def start(self, params, rule, defaults):
         """Takes over defaults and parameters. A class with a signature of its own calls this."""
         self.rule, self.kind = rule, self.named(rule)
-        self.defaults = dict(defaults)
+        self.defaults = {"error_if_nonfinite": False, **defaults}
         self.param_groups = []
         self.steps_taken = 0
         self._memory, self._plans, self._settings = {}, {}, {}
@@ -101,6 +105,9 @@ class Optimizer(Saving):
             if p in seen:
                 raise ValueError(f"parameter {i} ({names[i] or 'unnamed'}, shape {p.array.shape}) "
                                  "is given twice and would step twice; list each tensor once")
+            if getattr(self.rule, "matrices", False) and p.array.ndim != 2:
+                raise ValueError(f"{self.kind} steps matrices, but parameter {i} is the "
+                                 f"{describe(p)}; give this one to another optimizer, e.g. AdamW")
             seen.add(p)
         group = {**self.defaults, **param_group, "params": tensors, "param_names": names}
         if group.get("decay") == "paper":
@@ -153,7 +160,7 @@ class Optimizer(Saving):
         closure, if given, is called once before, with recording on: it should zero the gradients,
         compute the loss, call backward and return the loss. A gradient of None skips its parameter
         altogether; a gradient of zeros is a real step. Nothing is changed if an option or a
-        gradient is refused (TypeError, ValueError).
+        gradient is refused (TypeError, ValueError; RuntimeError for error_if_nonfinite).
         """
         loss = None
         if closure is not None:
@@ -171,6 +178,9 @@ class Optimizer(Saving):
                 plan = self._plans[i] = Plan(rule, group["params"], self._memory)
                 plan.fits(rule, group["params"])
             work.append((plan, hyperparameters, modifiers))
+        for group in self.param_groups:
+            if group["error_if_nonfinite"]:
+                refuse_nonfinite(group)
         with np.errstate(all="ignore"):
             for plan, hyperparameters, modifiers in work:
                 plan.step(hyperparameters, modifiers)
@@ -207,111 +217,17 @@ class Optimizer(Saving):
         return "\n".join([*lines, ")"])
 
 
-def refuse_implementations(**switches):
-    """PyTorch's choices among its own implementations: here there is one, and it is fast."""
-    for name, value in switches.items():
-        if value is not None and value is not False:
-            raise ValueError(f"{name}={value!r} chooses among PyTorch's implementations, minigrad "
-                             f"has one; leave {name} out")
-
-
-# The classes have PyTorch's arguments, in PyTorch's order and with its defaults. Keywords that
-# PyTorch does not have (form, eps_inside_sqrt, decay, amsgrad="...") come last: the slides' and
-# papers' forms.
-
-class SGD(Optimizer, rule=rules.sgd):
-    """Gradient descent, with momentum or Nesterov momentum: rules `sgd`, `momentum`, `nesterov`.
-
-    The first momentum buffer is the gradient itself. form="sutskever" keeps lr inside the buffer.
-    Raises ValueError for nesterov without momentum or with dampening. (torch.optim.SGD)
-    """
-
-    def __init__(self, params, lr=1e-3, momentum=0, dampening=0, weight_decay=0, nesterov=False, *,
-                 maximize=False, foreach=None, differentiable=False, fused=None, form="torch"):
-        refuse_implementations(foreach=foreach, differentiable=differentiable, fused=fused)
-        self.start(params, rules.sgd, dict(
-            lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay,
-            nesterov=nesterov, maximize=maximize, form=form))
-
-    def choose(self, options):
-        if options["nesterov"]:
-            if options["momentum"] == 0 or options["dampening"] != 0:
-                raise ValueError("SGD: Nesterov momentum requires a momentum and zero dampening; "
-                                 f"it is momentum={options['momentum']}, "
-                                 f"dampening={options['dampening']}")
-            return rules.nesterov, {}
-        if options["form"] == "sutskever" and options["dampening"] != 0:
-            raise ValueError("SGD: form='sutskever' has no dampening; leave dampening at 0")
-        return (rules.momentum if options["momentum"] else rules.sgd), {}
-
-
-class Adagrad(Optimizer, rule=rules.adagrad):
-    """A learning rate per weight that only falls: rule `adagrad`. (torch.optim.Adagrad)
-
-    eps_inside_sqrt=True is the form of slide equation (8), of Keras and of optax.
-    """
-
-    def __init__(self, params, lr=1e-2, lr_decay=0, weight_decay=0, initial_accumulator_value=0,
-                 eps=1e-10, foreach=None, *, maximize=False, differentiable=False, fused=None,
-                 eps_inside_sqrt=False):
-        refuse_implementations(foreach=foreach, differentiable=differentiable, fused=fused)
-        self.start(params, rules.adagrad, dict(
-            lr=lr, lr_decay=lr_decay, weight_decay=weight_decay,
-            initial_accumulator_value=initial_accumulator_value, eps=eps, maximize=maximize,
-            eps_inside_sqrt=eps_inside_sqrt))
-
-
-class RMSprop(Optimizer, rule=rules.rmsprop):
-    """Gradients divided by their running root mean square: rule `rmsprop`. (torch.optim.RMSprop)
-
-    eps_inside_sqrt=True is the form of slide equation (10), of Keras and of optax.
-    """
-
-    def __init__(self, params, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0, momentum=0,
-                 centered=False, capturable=False, foreach=None, maximize=False,
-                 differentiable=False, *, eps_inside_sqrt=False):
-        refuse_implementations(capturable=capturable, foreach=foreach,
-                               differentiable=differentiable)
-        self.start(params, rules.rmsprop, dict(
-            lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum,
-            centered=centered, maximize=maximize, eps_inside_sqrt=eps_inside_sqrt))
-
-
-class Adam(Optimizer, rule=rules.adam):
-    """Bias-corrected first and second moments: rules `adam`, `amsgrad`. (torch.optim.Adam)
-
-    weight_decay is L2, through the moments. amsgrad=True is PyTorch's code, "corrected" the
-    slides' and optax's form, "paper" that of Reddi et al. 2018.
-    """
-
-    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0,
-                 amsgrad=False, *, foreach=None, maximize=False, capturable=False,
-                 differentiable=False, fused=None, decoupled_weight_decay=False):
-        refuse_implementations(foreach=foreach, capturable=capturable,
-                               differentiable=differentiable, fused=fused)
-        self.start(params, rules.adam, dict(
-            lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad,
-            maximize=maximize, decoupled_weight_decay=decoupled_weight_decay))
-
-    def choose(self, options):
-        if options["amsgrad"] is False:
-            return rules.adam, {}
-        convention = "torch" if options["amsgrad"] is True else options["amsgrad"]
-        return rules.amsgrad, {"convention": convention}
-
-
-class AdamW(Adam, rule=rules.adam):
-    """Adam with weight decay past the moments: w shrinks by 1 - lr * weight_decay before the step.
-
-    decay="paper" multiplies weight_decay by lr / initial lr instead of by lr, as Loshchilov and
-    Hutter 2019 do, so that it does not depend on the learning rate itself. (torch.optim.AdamW)
-    """
-
-    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2,
-                 amsgrad=False, *, maximize=False, foreach=None, capturable=False,
-                 differentiable=False, fused=None, decay="torch"):
-        refuse_implementations(foreach=foreach, capturable=capturable,
-                               differentiable=differentiable, fused=fused)
-        self.start(params, rules.adam, dict(
-            lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad,
-            maximize=maximize, decoupled_weight_decay=True, decay=decay))
+def refuse_nonfinite(group):
+    """Raises RuntimeError if a gradient of the group holds a NaN or an infinity."""
+    for i, (p, name) in enumerate(zip(group["params"], group["param_names"])):
+        if p._grad is None:
+            continue
+        g = p._grad if type(p._grad) is np.ndarray else p._grad.array
+        finite = np.isfinite(g)
+        if finite.all():
+            continue
+        place = tuple(np.argwhere(~finite)[0].tolist())
+        raise RuntimeError(
+            f"the gradient of parameter {i} ({name or 'unnamed'}, shape {g.shape}) is not finite: "
+            f"{(~finite).sum()} of {g.size} numbers, the first {g[place]} at {list(place)}; "
+            "nothing was stepped. Lower the learning rate, clip the gradients, or skip this batch")

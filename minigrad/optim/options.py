@@ -16,20 +16,34 @@ from minigrad.optim.rules import anatomy
 # fmt: off
 AT_LEAST_0 = (0, math.inf, "a finite number of at least 0")
 BELOW_1    = (0, 1,        "at least 0 and below 1")
+UP_TO_1    = (0, math.nextafter(1, 2), "from 0 to 1")
+WITHIN_1   = (math.nextafter(0, 1), 1, "above 0 and below 1")
+ABOVE_1    = (math.nextafter(1, 2), math.inf, "a finite number above 1")
+BELOW_100  = (0, 100,      "a whole number from 0 to 99")
 ANY_NUMBER = (-math.inf, math.inf, "a finite number")
 
 RANGES = {  # name: (least, below, in words)
     "lr":           AT_LEAST_0,  "eps":       AT_LEAST_0,  "momentum": AT_LEAST_0,
     "weight_decay": AT_LEAST_0,  "lr_decay":  AT_LEAST_0,  "initial_accumulator_value": AT_LEAST_0,
     "alpha":        BELOW_1,     "beta1":     BELOW_1,     "beta2":    BELOW_1,
-    "dampening":    ANY_NUMBER,
+    "dampening":    ANY_NUMBER,  "rho":       UP_TO_1,     "momentum_decay": AT_LEAST_0,
+    "etas[0]":      WITHIN_1,    "etas[1]":   ABOVE_1,     "ns_steps": BELOW_100,
+    "step_sizes[0]": AT_LEAST_0, "step_sizes[1]": AT_LEAST_0,
 }
-FLAGS = {"nesterov", "centered", "maximize", "eps_inside_sqrt", "decoupled_weight_decay"}
+SEVERAL = {  # options that are several numbers: what each is called in RANGES and in messages
+    "betas":           ("beta1", "beta2"),
+    "etas":            ("etas[0]", "etas[1]"),
+    "step_sizes":      ("step_sizes[0]", "step_sizes[1]"),
+    "ns_coefficients": ("ns_coefficients[0]", "ns_coefficients[1]", "ns_coefficients[2]"),
+}
+FLAGS = {"nesterov", "centered", "maximize", "eps_inside_sqrt", "decoupled_weight_decay",
+         "error_if_nonfinite"}
 CHOICES = {
-    "form":       ("torch", "sutskever"),
-    "decay":      ("torch", "paper"),
-    "convention": ("torch", "corrected", "paper"),
-    "amsgrad":    (False, True, "torch", "corrected", "paper"),
+    "form":         ("torch", "sutskever"),
+    "decay":        ("torch", "paper"),
+    "convention":   ("torch", "corrected", "paper"),
+    "amsgrad":      (False, True, "torch", "corrected", "paper"),
+    "adjust_lr_fn": (None, "original", "match_rms_adamw"),
 }
 MEANT = {   # what people write, and what it is called here
     "learning_rate": "lr",     "eta":   "lr",     "step_size": "lr",    "epsilon": "eps",
@@ -54,6 +68,7 @@ def default_options(rule):
         if "lr" in options:
             options["decoupled_weight_decay"] = False
     options.setdefault("maximize", False)
+    options.setdefault("error_if_nonfinite", False)
     return options
 
 
@@ -82,10 +97,8 @@ def unknown(name, known, who):
 def checked_value(name, value, default, who):
     """One option, as a plain Python value. `default` (the rule's own) tells what kind it is of,
     where the name does not."""
-    if name == "betas":
-        if not isinstance(value, (tuple, list)) or len(value) != 2:
-            raise TypeError(f"{who}: betas is {value!r}; give two numbers, betas=(0.9, 0.999)")
-        return tuple(number(f"beta{i}", beta, who) for i, beta in enumerate(value, 1))
+    if name in SEVERAL:
+        return several(name, value, default, who)
     if name in CHOICES:
         if not any(value is choice or (isinstance(value, str) and value == choice)
                    for choice in CHOICES[name]):
@@ -101,6 +114,19 @@ def checked_value(name, value, default, who):
     return value
 
 
+def several(name, value, default, who):
+    """An option that is a pair or a triple, as a tuple of plain numbers."""
+    called = SEVERAL[name]
+    if not isinstance(value, (tuple, list)) or len(value) != len(called):
+        example = (0.9, 0.999) if name == "betas" else default
+        raise TypeError(f"{who}: {name} is {value!r}; give {('two', 'three')[len(called) - 2]} "
+                        f"numbers, {name}={example}")
+    values = tuple(number(part, item, who) for part, item in zip(called, value))
+    if name == "step_sizes" and values[0] > values[1]:
+        raise ValueError(f"{who}: step_sizes is {values}; the least comes first, then the most")
+    return values
+
+
 def number(name, value, who):
     """A finite Python number, in its range. (A NumPy scalar would widen float32 parameters.)"""
     plain = value.array if isinstance(value, Recorded) else value
@@ -110,6 +136,8 @@ def number(name, value, who):
         raise TypeError(f"{who}: {name} is {value!r}, a {type(value).__name__}; "
                         "it must be a number")
     least, below, words = RANGES.get(name, ANY_NUMBER)
+    if name == "ns_steps" and type(plain) is not int:
+        raise TypeError(f"{who}: ns_steps is {plain}; it must be {words}")
     if not (least <= plain < below and math.isfinite(plain)):
         raise ValueError(f"{who}: {name} is {plain}; it must be {words}")
     return plain

@@ -20,6 +20,8 @@ Letters                                     slides                  PyTorch
     m  first moment, mean of g              v (11)                  exp_avg, grad_avg
     v  second moment, mean of g * g         E[g^2] (9) (13)         exp_avg_sq, square_avg
     G  sum of all g * g                     diag G (7)              sum
+    u  mean of delta * delta (Adadelta)                             acc_delta
+       or largest |g|, fading (Adamax)                              exp_inf
     m_hat, v_hat: bias-corrected m and v    v^, E^ (14)
 """
 
@@ -39,6 +41,18 @@ def elementwise(rule):
     """
     rule.elementwise = True
     return rule
+
+
+def matrices(rule):
+    """Marks a rule that steps whole matrices: an optimizer refuses parameters of other than two
+    dimensions before it begins."""
+    rule.matrices = True
+    return rule
+
+
+def has_states_like_w(rule):
+    """Is every state that is no number known to have the shape of w?"""
+    return getattr(rule, "elementwise", False) or getattr(rule, "matrices", False)
 
 
 # --- gradient descent and momentum ---------------------------------------------------------------
@@ -122,6 +136,20 @@ def rmsprop(w, g, v, m, b, *, lr=1e-2, alpha=0.99, eps=1e-8, momentum=0.0, cente
     return w - step, v, m, b
 
 
+@elementwise
+def adadelta(w, g, v, u, *, lr=1.0, rho=0.9, eps=1e-6):
+    """Zeiler 2012, Algorithm 1, with eps inside both roots; torch.optim.Adadelta.
+
+    u is the mean square of the updates so far, so an update has the unit of w. The paper has no
+    lr: it is 1. The very first update comes from eps alone.
+    """
+    v = rho * v + (1 - rho) * (g * g)
+    delta = np.sqrt((u + eps) / (v + eps)) * g
+    u = rho * u + (1 - rho) * (delta * delta)
+    step = lr * delta
+    return w - step, v, u
+
+
 # --- Adam ----------------------------------------------------------------------------------------
 
 @elementwise
@@ -164,6 +192,142 @@ def adamw(w, g, m, v, t, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_de
     """
     w = decoupled_decay(w, lr, weight_decay)
     return adam(w, g, m, v, t, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
+
+
+# --- Adam's relatives ----------------------------------------------------------------------------
+
+@elementwise
+def adamax(w, g, m, u, t, *, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8):
+    """Kingma and Ba 2015, Algorithm 2; torch.optim.Adamax.
+
+    Adam with the largest |g| in place of the root mean square: u fades by beta2 a step until a
+    larger gradient comes. It needs no correction. eps, which the paper does without, keeps u
+    above 0: it is added to |g|, inside the maximum.
+    """
+    m = beta1 * m + (1 - beta1) * g
+    u = np.maximum(beta2 * u, np.abs(g) + eps)
+    m_hat = m / (1 - beta1**t)
+    step = lr * m_hat / u
+    return w - step, m, u
+
+
+@elementwise
+def nadam(w, g, m, v, mu_product, t, *, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8,
+          momentum_decay=4e-3):
+    """Dozat 2016, "Incorporating Nesterov Momentum into Adam"; torch.optim.NAdam.
+
+    Nesterov's look-ahead: the momentum that the next step would apply is applied now, beside the
+    gradient. mu is the momentum, warmed up from beta1 / 2 to beta1; mu_product, one number, is the
+    product of all mu so far and corrects the bias.
+    """
+    mu = beta1 * (1 - 0.5 * 0.96 ** (t * momentum_decay))
+    mu_next = beta1 * (1 - 0.5 * 0.96 ** ((t + 1) * momentum_decay))
+    mu_product = mu if t == 1 else mu_product * mu
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * (g * g)
+    m_hat = mu_next / (1 - mu_product * mu_next) * m + (1 - mu) / (1 - mu_product) * g
+    v_hat = v / (1 - beta2**t)
+    denominator = np.sqrt(v_hat) + eps
+    step = lr * m_hat / denominator
+    return w - step, m, v, mu_product
+
+
+@elementwise
+def radam(w, g, m, v, t, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
+    """Liu et al. 2020, "On the Variance of the Adaptive Learning Rate", Alg. 2; torch.optim.RAdam.
+
+    v says little while it has seen few gradients: rho is how many it amounts to. Up to 5 (the
+    paper: 4) the step is that of momentum; after that Adam's, shortened by `rectifier`. eps is
+    added to the root of v as it is, before the correction.
+    """
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * (g * g)
+    m_hat = m / (1 - beta1**t)
+    correction = 1 - beta2**t
+    rho_inf = 2 / (1 - beta2) - 1
+    rho = rho_inf - 2 * t * beta2**t / correction
+    if rho <= 5:
+        step = lr * m_hat
+    else:
+        gained = (rho - 4) * (rho - 2) / rho
+        rectifier = (gained * rho_inf / ((rho_inf - 4) * (rho_inf - 2))) ** 0.5
+        denominator = np.sqrt(v) + eps
+        step = lr * rectifier * correction**0.5 * m_hat / denominator
+    return w - step, m, v
+
+
+# --- signs and matrices --------------------------------------------------------------------------
+
+@elementwise
+def rprop(w, g, previous, size, t, *, lr=1e-2, etas=(0.5, 1.2), step_sizes=(1e-6, 50.0)):
+    """Riedmiller and Braun 1993, as iRprop- of Igel and Huesken 2000; torch.optim.Rprop.
+
+    Only the sign of g counts; every weight has a step size of its own, lr at first. It grows by
+    etas[1] while the sign stays and shrinks by etas[0] where it turned: there a minimum was jumped
+    over, and the weight rests for one step. For whole data sets: the noise of minibatches turns
+    signs, too.
+    """
+    (shrink, grow), (least, most) = etas, step_sizes
+    if t == 1:
+        size = lr + np.zeros_like(g)
+    agreement = g * previous
+    size = np.where(agreement > 0, grow * size, np.where(agreement < 0, shrink * size, size))
+    size = np.clip(size, least, most)
+    g = np.where(agreement < 0, 0.0, g)
+    step = np.sign(g) * size
+    return w - step, g, size
+
+
+@elementwise
+def lion(w, g, m, *, lr=1e-4, beta1=0.9, beta2=0.99, weight_decay=0.0):
+    """Chen et al. 2023, "Symbolic Discovery of Optimization Algorithms", Alg. 2; optax.lion.
+
+    Every weight moves by lr, whatever the size of g. Its direction looks further ahead (beta1)
+    than the momentum remembers (beta2). The decay is decoupled.
+    """
+    c = beta1 * m + (1 - beta1) * g
+    m = beta2 * m + (1 - beta2) * g
+    step = lr * (np.sign(c) + weight_decay * w)
+    return w - step, m
+
+
+@matrices
+def muon(w, g, b, *, lr=1e-3, weight_decay=0.1, momentum=0.95, nesterov=True,
+         ns_coefficients=(3.4445, -4.775, 2.0315), eps=1e-7, ns_steps=5, adjust_lr_fn=None):
+    """Jordan et al. 2024, "Muon: An optimizer for hidden layers"; torch.optim.Muon.
+
+    w is a matrix, (rows, columns). The step is the momentum with all singular values made about
+    equal, so that no direction dominates. adjust_lr_fn None or "original" scales lr by
+    sqrt(max(1, rows / columns)), "match_rms_adamw" (Liu et al. 2025) by
+    0.2 sqrt(max(rows, columns)). The momentum is a running mean of g, as in PyTorch's code (its
+    documentation has a sum), and PyTorch orthogonalizes in bfloat16, three digits; this is exact.
+    """
+    rows, columns = w.shape
+    b = momentum * b + (1 - momentum) * g
+    look_ahead = momentum * b + (1 - momentum) * g if nesterov else b
+    direction = orthogonalized(look_ahead, ns_coefficients, ns_steps, eps)
+    if adjust_lr_fn == "match_rms_adamw":
+        rate = lr * 0.2 * max(rows, columns) ** 0.5
+    else:
+        rate = lr * max(1, rows / max(1, columns)) ** 0.5
+    step = rate * direction
+    return decoupled_decay(w, lr, weight_decay) - step, b
+
+
+def orthogonalized(matrix, coefficients, steps, eps):
+    """The matrix with its singular vectors kept and its singular values near 1 (0.7 to 1.2).
+
+    Newton and Schulz's way needs only products: x (a + b x^2 + c x^4), repeated, lifts every
+    number in (0, 1] towards 1, and a matrix polynomial does that to all singular values at once.
+    """
+    a, b, c = coefficients
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = matrix.T if tall else matrix  # the shorter side makes the smaller gram matrix
+    x = x / np.maximum(np.sqrt((x * x).sum()), eps)
+    for _ in range(steps):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * (gram @ gram)) @ x
+    return x.T if tall else x
 
 
 # --- what can stand in front of every rule -------------------------------------------------------

@@ -9,7 +9,7 @@ import copy
 import numpy as np
 
 from minigrad.optim.apply import is_number
-from minigrad.optim.rules import anatomy, update
+from minigrad.optim.rules import anatomy, has_states_like_w, update
 
 
 class Saving:
@@ -107,7 +107,7 @@ def loaded(entry, p, called, rule):
                              f"states {anatomy(rule).states}")
         if not is_number(value):
             value = np.array(value, dtype=p.array.dtype)
-            if getattr(rule, "elementwise", False) and value.shape != p.array.shape:
+            if has_states_like_w(rule) and value.shape != p.array.shape:
                 raise ValueError(f"{called}: the saved state '{name}' has shape {value.shape}, "
                                  f"the parameter has shape {p.array.shape}")
         result[name] = value
@@ -119,10 +119,10 @@ def complete(entry, called, rule, hyperparameters):
 
     Which ones it makes is seen by trying it on one number: states it leaves unused stay 0.0.
     """
-    if not getattr(rule, "elementwise", False):
+    if not has_states_like_w(rule):
         return
-    names = anatomy(rule).states
-    trial = update(rule, np.zeros(1), np.ones(1), [0.0] * len(names), 1, hyperparameters)
+    names, one = anatomy(rule).states, np.ones((1, 1))
+    trial = update(rule, one, one, [0.0] * len(names), 1, hyperparameters)
     missing = [name for name, state in zip(names, trial[1:])
                if not is_number(state) and name not in entry]
     if missing:

@@ -1,5 +1,9 @@
 """torch.utils.data by its PyTorch name: the classes of minigrad.data."""
 
-from minigrad.data import DataLoader, Dataset, Subset, TensorDataset, default_collate, random_split
+from minigrad.data import (BatchSampler, ConcatDataset, DataLoader, Dataset, RandomSampler, Sampler,
+                           SequentialSampler, Subset, SubsetRandomSampler, TensorDataset,
+                           WeightedRandomSampler, default_collate, default_convert, random_split)
 
-__all__ = ["DataLoader", "Dataset", "Subset", "TensorDataset", "default_collate", "random_split"]
+__all__ = ["BatchSampler", "ConcatDataset", "DataLoader", "Dataset", "RandomSampler", "Sampler",
+           "SequentialSampler", "Subset", "SubsetRandomSampler", "TensorDataset",
+           "WeightedRandomSampler", "default_collate", "default_convert", "random_split"]

@@ -1,80 +1,16 @@
-"""Gradients as values (`grad`) and switches for recording (`no_grad`, `enable_grad`)."""
+"""Gradients as values (`grad`), and the gradient of several outputs at once (`backward`).
 
-import functools
+The one trick: both are readings of the one backward loop (`sweep`). backward() writes down every
+gradient it passes, grad() keeps those that were asked for.
+"""
 
 import numpy as np
 
 from minigrad.backward import backward as accumulate_all
-from minigrad.backward import seed, sweep
-from minigrad.engine import Recorded, describe, mode, recording, wrap
+from minigrad.backward import observed, seed, sweep
+from minigrad.engine import Recorded, describe, recording, wrap
 
-__all__ = ["grad", "backward", "no_grad", "enable_grad", "set_grad_enabled", "inference_mode",
-           "is_grad_enabled"]
-
-
-class GradMode(recording):
-    """A context manager and decorator: `with no_grad(): ...` or `@no_grad()`."""
-
-    on = None
-
-    def __init__(self):
-        pass
-
-    def __new__(cls, function=None):
-        self = super().__new__(cls)
-        return self if function is None else self(function)
-
-    def __call__(self, function):
-        @functools.wraps(function)
-        def switched(*args, **kwargs):
-            with type(self)():
-                return function(*args, **kwargs)
-        return switched
-
-
-class no_grad(GradMode):
-    """Operations inside are not recorded: results do not require grad."""
-
-    on = False
-
-
-class enable_grad(GradMode):
-    """Operations inside are recorded again, also within no_grad()."""
-
-    on = True
-
-
-class inference_mode(no_grad):
-    """no_grad under its newer PyTorch name."""
-
-
-class set_grad_enabled:
-    """Switches recording on or off: at once, for a `with` block, or for calls of a decorated
-    function."""
-
-    def __init__(self, enabled):
-        self.enabled = bool(enabled)
-        self.previous, mode.recording = mode.recording, self.enabled
-
-    def __call__(self, function):
-        mode.recording = self.previous
-
-        @functools.wraps(function)
-        def switched(*args, **kwargs):
-            with set_grad_enabled(self.enabled):
-                return function(*args, **kwargs)
-        return switched
-
-    def __enter__(self):
-        pass
-
-    def __exit__(self, *exception):
-        mode.recording = self.previous
-
-
-def is_grad_enabled():
-    """Is this thread recording?"""
-    return mode.recording
+__all__ = ["grad", "backward"]
 
 
 def sequence(x):
@@ -82,12 +18,13 @@ def sequence(x):
 
 
 def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False,
-         allow_unused=None, materialize_grads=False):
+         only_inputs=True, allow_unused=None, materialize_grads=False):
     """d(outputs)/d(inputs) as a tuple of tensors; no .grad is touched (torch.autograd.grad).
 
     outputs, inputs: a tensor or a sequence. grad_outputs: where each output starts (1 for single
     numbers). create_graph: the results can be differentiated again. An input that the outputs do
     not depend on is an error, or None with allow_unused=True, or zeros with materialize_grads=True.
+    only_inputs is always True, and there only because older lessons say so.
     """
     outputs, inputs = sequence(outputs), sequence(inputs)
     starts = [None] * len(outputs) if grad_outputs is None else sequence(grad_outputs)
@@ -103,7 +40,7 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     found = {}
     starts = [seed(t, g, create_graph) for t, g in zip(outputs, starts)]
     with recording(create_graph), np.errstate(all="ignore"):
-        for t, g, _ in sweep(outputs, starts, create_graph, inputs):
+        for t, g, _ in observed(sweep(outputs, starts, create_graph, inputs)):
             found[t] = g
         if create_graph:
             separate(found, starts)
