@@ -10,7 +10,7 @@ import operator
 import numpy as np
 
 from minigrad import ops
-from minigrad.arguments import array, as_tensor, one_dim, shape_of
+from minigrad.arguments import array, as_tensor, numpy_names, one_dim, shape_of
 from minigrad.engine import Recorded, describe
 from minigrad.shaping import cat, expand, getitem, moveaxis, narrow, reshape, transpose
 
@@ -51,6 +51,7 @@ def select(input, dim, index):
     return getitem(input, (slice(None),) * dim + (i,))
 
 
+@numpy_names
 def unbind(input, dim=0):
     """Views of input: all its slices along dim, without that dimension."""
     if input.ndim == 0:

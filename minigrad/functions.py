@@ -295,11 +295,13 @@ def logsumexp(input, dim, keepdim=False):
     return ops.logsumexp(input, dim=dims_of(input, dim), keepdim=keepdim)
 
 
+@numpy_names
 def softmax(input, dim=None, dtype=None):
     """exp(input) / sum(exp(input)) along dim, without overflow."""
     return along(ops.softmax, input, dim, dtype)
 
 
+@numpy_names
 def log_softmax(input, dim=None, dtype=None):
     """log(softmax(input)) along dim, computed stably."""
     return along(ops.log_softmax, input, dim, dtype)

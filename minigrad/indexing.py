@@ -24,6 +24,7 @@ def whole_numbers(index, what):
     return index
 
 
+@numpy_names
 def index_select(input, dim, index):
     """The slices of input along dim that index (a vector of positions) names, in its order."""
     dim = one_dim(dim, input.ndim)
@@ -52,6 +53,7 @@ def take(input, index):
     return reshape(getitem(flat, (places.reshape(-1),)), places.shape)
 
 
+@numpy_names
 def take_along_dim(input, indices, dim=None):
     """gather, with input and indices broadcast; without dim, of the flattened tensors."""
     whole_numbers(indices, "take_along_dim")
@@ -214,6 +216,7 @@ def argwhere(input):
     return nonzero(input)
 
 
+@numpy_names
 def count_nonzero(input, dim=None):
     """How many elements (along dim) are not 0."""
     return wrap(np.asarray(np.count_nonzero(array(input), axis=dim)))

@@ -34,6 +34,7 @@ def flatten(input, start_dim=0, end_dim=-1):
     return reshape(input, (*shape[:start], math.prod(shape[start:end + 1]), *shape[end + 1:]))
 
 
+@numpy_names
 def squeeze(input, dim=None):
     """Without the dimensions of size 1 (all, or those named by dim)."""
     dims = range(input.ndim) if dim is None else [
@@ -41,6 +42,7 @@ def squeeze(input, dim=None):
     return reshape(input, tuple(n for d, n in enumerate(input.shape) if n != 1 or d not in dims))
 
 
+@numpy_names
 def unsqueeze(input, dim):
     """With a new dimension of size 1 at dim."""
     dim = one_dim(dim, input.ndim + 1)
@@ -154,6 +156,7 @@ def stack(tensors, dim=0):
     return ops.stack(*tensors, dim=one_dim(dim, tensors[0].ndim + 1))
 
 
+@numpy_names
 def split(input, split_size_or_sections, dim=0):
     """Views of input: pieces of split_size (the last may be smaller) or of the listed sizes."""
     dim = one_dim(dim, input.ndim)
@@ -171,6 +174,7 @@ def split(input, split_size_or_sections, dim=0):
     return tuple(narrow(input, dim, end - size, size) for size, end in zip(sizes, ends))
 
 
+@numpy_names
 def chunk(input, chunks, dim=0):
     """Views of input: `chunks` pieces of equal size (the last may be smaller)."""
     if chunks <= 0:
@@ -179,6 +183,7 @@ def chunk(input, chunks, dim=0):
     return split(input, -(-n // chunks) if n else [0] * chunks, dim)
 
 
+@numpy_names
 def narrow(input, dim, start, length):
     """The view input[start : start + length] along dim."""
     dim, start = one_dim(dim, input.ndim), operator.index(start)
@@ -289,6 +294,7 @@ def masked_fill(input, mask, value):
     return ops.where(mask, value, input)
 
 
+@numpy_names
 def gather(input, dim, index):
     """out[i][j] = input[index[i][j]][j] for dim 0, and so on (torch.gather)."""
     dim = one_dim(dim, input.ndim)

@@ -135,7 +135,8 @@ def test_hooks_see_and_replace_inputs_and_outputs():
     second.remove()
     second.remove()
     assert layer(x).item() == plain
-    named = layer.register_forward_pre_hook(lambda m, i, k: ((k["input"] + 1,), {}), with_kwargs=True)
+    named = layer.register_forward_pre_hook(lambda m, i, k: ((k["input"] + 1,), {}),
+                                            with_kwargs=True)
     assert layer(input=x - 1).item() == plain
     named.remove()
 

@@ -177,15 +177,23 @@ CASES = {
     "acosh": each([exactly([1.2, 2.0, 5.0]), exactly(3.0)]),
     "round": [(mixed(m, decimals), {}) for m in ELEMENTWISE for decimals in (0, 1)],
     "atan2": each(BROADCAST), "remainder": each(BROADCAST), "fmod": each(BROADCAST),
-    "floor_divide": each(BROADCAST), "trunc_divide": each(BROADCAST), "norm": reduced(real((2, 3, 2))),
+    "floor_divide": each(BROADCAST), "trunc_divide": each(BROADCAST),
+    "norm": reduced(real((2, 3, 2))),
     "cumsum": [(real((2, 3, 2)), dict(dim=d)) for d in (0, 1, 2)] + each([real((0,))], dim=0),
-    "cumprod": [(m, dict(dim=d)) for m in (real((2, 3, 2)),) for d in (0, 1, 2)] + [(exactly(*ZEROS), dict(dim=d)) for d in (0, 1)],
-    "einsum": each([real((2, 3), (3, 4))], equation="ij,jk->ik") + each([real((2, 3))], equation="ij->ji")
-              + each([real((2,), (3,), (2, 3))], equation="i,j,ij->") + each([real((2, 3, 2), (2, 2, 3))], equation="bij,bjk->bik"),
+    "cumprod": [(m, dict(dim=d)) for m in (real((2, 3, 2)),)
+                for d in (0, 1, 2)] + [(exactly(*ZEROS), dict(dim=d)) for d in (0, 1)],
+    "einsum": each([real((2, 3), (3, 4))], equation="ij,jk->ik") + each([real((2, 3))],
+                                                                        equation="ij->ji")
+              + each([real((2,), (3,), (2, 3))],
+                  equation="i,j,ij->") + each([real((2, 3, 2), (2, 2, 3))],
+                                              equation="bij,bjk->bik"),
     "inv": each([exactly([[2.0, 0.5], [-1.0, 1.5]]), exactly([[[3.0]], [[-2.0]]])]),
-    "det": each([exactly([[2.0, 0.5], [-1.0, 1.5]]), exactly([[1.0, 2.0], [2.0, 4.0]]), exactly([[0.0, 0.0], [0.0, 0.0]]),
-                 exactly([[[3.0]], [[-2.0]]]), exactly([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [1.0, 0.0, 1.0]])]),
-    "solve": each([mixed(exactly([[2.0, 0.5], [-1.0, 1.5]]), real((2, 3))), mixed(exactly([[2.0, 0.5], [-1.0, 1.5]]), real((2, 2, 1)))]),
+    "det": each([exactly([[2.0, 0.5], [-1.0, 1.5]]), exactly([[1.0, 2.0], [2.0, 4.0]]),
+                 exactly([[0.0, 0.0], [0.0, 0.0]]),
+                 exactly([[[3.0]], [[-2.0]]]), exactly([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0],
+                                                        [1.0, 0.0, 1.0]])]),
+    "solve": each([mixed(exactly([[2.0, 0.5], [-1.0, 1.5]]), real((2, 3))),
+                   mixed(exactly([[2.0, 0.5], [-1.0, 1.5]]), real((2, 2, 1)))]),
     "diagonal": each([real((3, 3)), real((2, 2, 2)), real((0, 0))]),
     "scatter": [(mixed(real(s), *arrays), dict(index=index, shape=(3, 4)))
                 for s, index, *arrays in [

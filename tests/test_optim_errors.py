@@ -204,3 +204,11 @@ def test_an_optimizer_class_of_ones_own_may_leave_the_request_out():
     p = leaf([1.0], grad=1.0)
     Plain([p]).step()
     assert p.item() == 0.5
+
+
+@pytest.mark.parametrize("name, meant", [("learning_rate", "lr"), ("weight_decy", "weight_decay"),
+                                         ("beta", "betas")])
+def test_an_unknown_option_of_a_class_is_refused_with_the_name_meant(name, meant):
+    w = minigrad.tensor([1.0], requires_grad=True)
+    with pytest.raises(TypeError, match=f"Adam has no option '{name}'; did you mean '{meant}'"):
+        Adam([w], **{name: 0.1})

@@ -48,26 +48,39 @@ CASES = {
         (x * x).prod(1) | x[0, :2].prod() | x[:, 0].prod() * 3
         (x - x).prod(0) | x.reshape(-1).prod() | m.prod(x.T, 0)"""),
     "steps": (np.array([-2.0, -1.5, -0.5, -0.0, 0.0, 0.5, 1.0, 2.5, 3.0]), """
-        m.round(x) | m.floor(x) | m.ceil(x) | m.trunc(x) | m.frac(x) | m.sgn(x) | x.round(decimals=1) | x * m.floor(x) | 1 / m.floor(x)
-        m.remainder(x, 0.5) | m.remainder(x, -0.5) | m.fmod(x, 0.5) | m.remainder(x, x) | m.fmod(x, x) | m.remainder(x, m.zeros(1)) | m.fmod(x, m.zeros(1))
-        m.remainder(x, m.tensor(1.5)) | m.fmod(x, m.tensor(-1.5)) | m.div(x, 0.5, rounding_mode="floor") | m.div(x, 0.1, rounding_mode="floor") | m.div(x, 0.1, rounding_mode="trunc")
-        m.div(x, m.zeros(1), rounding_mode="floor") | m.div(x, m.zeros(1), rounding_mode="trunc") | m.div(x, x, rounding_mode="floor") | m.nan_to_num(x / 0) | m.nan_to_num(m.log(x))
+        m.round(x) | m.floor(x) | m.ceil(x) | m.trunc(x) | m.frac(x) | m.sgn(x)
+        x.round(decimals=1) | x * m.floor(x) | 1 / m.floor(x)
+        m.remainder(x, 0.5) | m.remainder(x, -0.5) | m.fmod(x, 0.5) | m.remainder(x, x)
+        m.fmod(x, x) | m.remainder(x, m.zeros(1)) | m.fmod(x, m.zeros(1))
+        m.remainder(x, m.tensor(1.5)) | m.fmod(x, m.tensor(-1.5))
+        m.div(x, 0.5, rounding_mode="floor") | m.div(x, 0.1, rounding_mode="floor")
+        m.div(x, 0.1, rounding_mode="trunc")
+        m.div(x, m.zeros(1), rounding_mode="floor") | m.div(x, m.zeros(1), rounding_mode="trunc")
+        m.div(x, x, rounding_mode="floor") | m.nan_to_num(x / 0) | m.nan_to_num(m.log(x))
         m.clamp_min(x, 0.5) | m.clamp_max(x, 0.5) | m.lerp(x, x, 0.5)"""),
     "norms with zeros": (np.array([[0.0, 0.0, 0.0], [0.0, -2.0, 2.0], [1.0, 1.0, -1.0]]), """
-        x.norm(1) | x.norm(m.inf) | x.norm(m.inf, 1) | x.norm(1, 0) | x.norm(-m.inf, 1) | m.linalg.norm(x, 1) | m.linalg.norm(x, m.inf) | m.linalg.norm(x, -m.inf)
-        x[1:].norm() | x[1:].norm(dim=1) | m.linalg.vector_norm(x[2], 3) | (x[1:] ** 2).norm(1, 1)"""),
+        x.norm(1) | x.norm(m.inf) | x.norm(m.inf, 1) | x.norm(1, 0) | x.norm(-m.inf, 1)
+        m.linalg.norm(x, 1) | m.linalg.norm(x, m.inf) | m.linalg.norm(x, -m.inf)
+        x[1:].norm() | x[1:].norm(dim=1) | m.linalg.vector_norm(x[2], 3)
+        (x[1:] ** 2).norm(1, 1)"""),
     "first order: norms at 0": (np.array([[0.0, 0.0, 0.0], [0.0, -2.0, 2.0], [1.0, 1.0, -1.0]]), """
-        x.norm() | x.norm(dim=1) | x[0].norm() | m.linalg.vector_norm(x[0]) | m.linalg.vector_norm(x, 3, 1) | m.linalg.vector_norm(x, 1.5, 1) | x.norm(dim=1, keepdim=True) | m.norm(x[0], 3)
+        x.norm() | x.norm(dim=1) | x[0].norm() | m.linalg.vector_norm(x[0])
+        m.linalg.vector_norm(x, 3, 1) | m.linalg.vector_norm(x, 1.5, 1)
+        x.norm(dim=1, keepdim=True) | m.norm(x[0], 3)
         x.norm(2, (0, 1)) | (x * 0).norm() | x[0].norm(1.5) | x[0].norm(m.inf)"""),
     "running products with zeros": (TIES - 2, """
-        x.cumprod(0) | x.cumprod(1) | (x - x).cumprod(0) | (x * x).cumprod(1) | m.cumprod(x.reshape(-1), 0) | x.T.cumprod(0) | m.cumsum(x * 0, 1)"""),
+        x.cumprod(0) | x.cumprod(1) | (x - x).cumprod(0) | (x * x).cumprod(1)
+        m.cumprod(x.reshape(-1), 0) | x.T.cumprod(0) | m.cumsum(x * 0, 1)"""),
     "functions at the ends of their domains": (np.array([-1.0, 0.0, 1.0]), """
-        m.exp2(x) | m.atan(x) | m.sinh(x) | m.cosh(x) | m.asinh(x) | m.tan(x) | m.log2(x.abs() + 1)"""),
+        m.exp2(x) | m.atan(x) | m.sinh(x) | m.cosh(x) | m.asinh(x) | m.tan(x)
+        m.log2(x.abs() + 1)"""),
     "first order: singular": (np.array([-1.0, -0.0, 0.0, 1.0]), """
-        m.asin(x) | m.acos(x) | m.acosh(x) | m.atanh(x) | m.log2(x) | m.log10(x) | m.rsqrt(x) | m.atan2(x, x) | m.atan2(x, 0 * x) | m.atan2(m.zeros(4), x) | m.where(x > 0, m.log10(x), 0.0)
+        m.asin(x) | m.acos(x) | m.acosh(x) | m.atanh(x) | m.log2(x) | m.log10(x) | m.rsqrt(x)
+        m.atan2(x, x) | m.atan2(x, 0 * x) | m.atan2(m.zeros(4), x) | m.where(x > 0, m.log10(x), 0.0)
         m.where(x != 0, m.sin(x) / x, 1.0) | m.where(x > 0, x.sqrt(), x) | x.abs() ** 0.5"""),
     "sorted ties": (TIES, """
-        x.sort(1).values | x.sort(0, descending=True).values | x.sort(1)[0] * x | x.flip(1).sort(1).values | x.sort(1, descending=True).indices | x.sort(1).indices"""),
+        x.sort(1).values | x.sort(0, descending=True).values | x.sort(1)[0] * x
+        x.flip(1).sort(1).values | x.sort(1, descending=True).indices | x.sort(1).indices"""),
     "singular matrices": (np.array([[1.0, 2.0, 0.0], [2.0, 4.0, 0.0], [0.5, 1.0, 3.0]]), """
         m.linalg.det(x) | m.linalg.det(x + m.eye(3)) | m.det(x[:2, :2] * 2 - 1)"""),
     "not finite": (np.array([[INF, 1.0], [-INF, -INF], [-INF, 0.0], [1e300, -1e300], [NAN, 1.0]]),

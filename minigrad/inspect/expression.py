@@ -378,5 +378,6 @@ def length(x, operands, nodes):
     return call("np.sqrt", reduction("sum", squares, x.options, operands[0].ndim))
 
 
-SPECIAL = {"permute": permuted, "einsum": summed, "norm": length, "getitem": indexed, "cat": joined, "stack": joined,
+SPECIAL = {"permute": permuted, "einsum": summed, "norm": length, "getitem": indexed,
+           "cat": joined, "stack": joined,
            "scatter": scattered, "setitem": assigned}

@@ -55,6 +55,16 @@ class Optimizer(Saving):
         if rule is not None:
             cls.rule = staticmethod(rule)
 
+    def __new__(cls, *args, **options):
+        """Refuses an option that the class does not have, with the name that was probably meant."""
+        parameters = inspect.signature(cls.__init__).parameters
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            known = [name for name in parameters if name not in ("self", "params")]
+            for name in options:
+                if name not in known and name != "params":
+                    raise TypeError(unknown(name, known, cls.__name__))
+        return super().__new__(cls)
+
     def __init__(self, params, rule=None, **options):
         rule = rule or self.rule
         if rule is None:
