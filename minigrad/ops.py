@@ -80,7 +80,7 @@ erf        = primitive(lambda x: np.asarray(erf_values(x), x.dtype), lambda g, y
 softplus   = primitive(lambda x: np.logaddexp(x, 0), lambda g, y, x: g * sigmoid(x), name="softplus")
 
 # kinks: which side of the kink an input is on is a constant
-relu       = primitive(lambda x: np.maximum(x, 0), lambda g, y, x: np.where(y <= 0, 0.0, g), name="relu")
+relu       = primitive(lambda x: np.maximum(x, 0), lambda g, y, x: g * (y != 0), name="relu")
 leaky_relu = primitive(lambda x, slope: np.where(x > 0, x, slope * x), lambda g, y, x, slope: np.where(x > 0, g, slope * g), name="leaky_relu")
 maximum    = primitive(np.maximum,          lambda g, z, x, w: g * (1 - (x < w) - 0.5 * (x == w)), lambda g, z, x, w: g * (1 - (w < x) - 0.5 * (x == w)))
 minimum    = primitive(np.minimum,          lambda g, z, x, w: g * (1 - (x > w) - 0.5 * (x == w)), lambda g, z, x, w: g * (1 - (w > x) - 0.5 * (x == w)))

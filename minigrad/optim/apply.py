@@ -18,7 +18,7 @@ from minigrad.engine import describe, written
 from minigrad.optim.rules import anatomy, update
 
 SMALL = 16384  # parameters below this many numbers are joined
-BLOCK = 24576  # numbers per block: the dozen arrays of one update fit a cache of 1 MB
+BLOCK = 32768  # numbers per block: the dozen arrays of one update nearly fit a cache of 1 MB
 
 
 def is_number(state):
