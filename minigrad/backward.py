@@ -51,10 +51,10 @@ def sweep(outputs, gradients, create_graph=False, wanted=None):
     # Tensors with a gradient waiting, in a heap whose top is the youngest (id breaks ties: a change
     # in place can leave two snapshots of one tick). Leaves send nothing on, so they wait aside.
     pending, waiting, leaves = {}, [], []
-    arrivals = list(zip(outputs, gradients))
+    arrivals = [(None, *start) for start in zip(outputs, gradients)]
     t = g = shares = None
     while True:
-        for x, c in arrivals:
+        for _, x, c in arrivals:
             if x in pending:
                 pending[x] = pending[x] + c
                 continue
@@ -71,8 +71,7 @@ def sweep(outputs, gradients, create_graph=False, wanted=None):
             break
         t = heapq.heappop(waiting)[2]
         g = pending.pop(t)
-        shares = contributions(t, g, create_graph, useful)
-        arrivals = [share[1:] for share in shares]
+        arrivals = shares = contributions(t, g, create_graph, useful)
     for t in leaves:
         yield t, pending.pop(t), []
 

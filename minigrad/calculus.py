@@ -47,8 +47,9 @@ def repeated(g, shape, dim, keepdim):
 
 def count(shape, dim):
     """How many numbers a reduction over `dim` of an array of `shape` combines into one."""
-    dims = range(len(shape)) if dim is None else (dim,) if isinstance(dim, int) else dim
-    return math.prod(shape[d] for d in dims)
+    if dim is None:
+        return math.prod(shape)
+    return shape[dim] if isinstance(dim, int) else math.prod([shape[d] for d in dim])
 
 
 def logistic(x):
