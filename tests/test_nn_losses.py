@@ -256,3 +256,9 @@ BAD = [
 def test_refused(mistake, kind, message):
     with pytest.raises(kind, match=message):
         mistake()
+
+
+@pytest.mark.parametrize("loss", [nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss])
+def test_a_target_that_does_not_fit_is_refused_with_both_shapes(loss):
+    with pytest.raises(RuntimeError, match=r"_loss: the input.*\(2, 3\).*target.*\(4, 3\)"):
+        loss()(minigrad.zeros(2, 3), minigrad.zeros(4, 3))

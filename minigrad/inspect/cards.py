@@ -90,8 +90,8 @@ def tag_of(t):
             space = " " if symbol == "-" else ""  # "-0.5" would read as a number
             return f"{shown} {symbol}" if i == 0 else f"{symbol}{space}{shown}"
         return symbol
-    if op.name == "linear":
-        return "linear"
+    if op.name in ("linear", "cross_entropy"):
+        return op.name
     if op.name == "getitem":
         index = place(t.options["index"], [constant(None)] * (len(t.inputs) - 1))
         whole = text(ast.Subscript(ast.Name("x"), index))

@@ -33,7 +33,11 @@ def reduced(loss, reduction):
 def error(input, target, what):
     """input - target, with a warning where broadcasting makes more of it than there are inputs."""
     input, target = operand(input, f"{what}: input"), operand(target, f"{what}: target")
-    away = input - target  # refuses shapes that do not broadcast
+    try:
+        away = input - target
+    except RuntimeError:
+        raise RuntimeError(f"{what}: the input, a {describe(input)}, and the target, a "
+                           f"{describe(target)}, do not fit together: give both one shape") from None
     if target.shape != input.shape:
         warnings.warn(f"{what}: target of shape {tuple(target.shape)} is broadcast against input "
                       f"of shape {tuple(input.shape)}, which is rarely meant: reshape one of them",
