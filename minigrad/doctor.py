@@ -14,6 +14,7 @@ import time
 import numpy as np
 
 import minigrad
+from minigrad import data
 from minigrad.inspect import GraphvizNotFound, draw, layout
 from minigrad.terminal import as_json, complain, result, table, talk
 from minigrad.threads import threads
@@ -91,7 +92,6 @@ def gradient():
 
 def data_sets():
     """Loads the data sets that ship with minigrad, and counts their rows."""
-    from minigrad import data
     try:
         rows = {name: len(data.load(name)) for name in data.names()}
     except (OSError, ValueError) as error:

@@ -16,7 +16,7 @@ import numpy as np
 from minigrad.calculus import (
     ARRAY, assigned, bce, contracted, count, cumprod_rule, det_rule, deviation, dotted,
     einsum_rule, erf_values, extreme_rule, filled, flipped, kept, label_loss, layer, limited,
-    log_sum_exp, logistic, main_diagonal, matmul_rule_a, matmul_rule_b, nothing, one_hot,
+    log_sum_exp, logistic, main_diagonal, masked, matmul_rule_a, matmul_rule_b, nothing, one_hot,
     over, pairs, part, prod_rule, quiet, repeated, scattered, softly, softly_log,
     standardize_rule, standardized, taken, truncated, variance)
 from minigrad.convolution import convolved, input_gradient, weight_gradient
@@ -80,7 +80,7 @@ erf        = primitive(lambda x: np.asarray(erf_values(x), x.dtype), lambda g, y
 softplus   = primitive(lambda x: np.logaddexp(x, 0), lambda g, y, x: g * sigmoid(x), name="softplus")
 
 # kinks: which side of the kink an input is on is a constant
-relu       = primitive(lambda x: np.maximum(x, 0), lambda g, y, x: g * (y != 0), name="relu")
+relu       = primitive(lambda x: np.maximum(x, 0), lambda g, y, x: masked(g, y != 0), name="relu")
 leaky_relu = primitive(lambda x, slope: np.where(x > 0, x, slope * x), lambda g, y, x, slope: np.where(x > 0, g, slope * g), name="leaky_relu")
 maximum    = primitive(np.maximum,          lambda g, z, x, w: g * (1 - (x < w) - 0.5 * (x == w)), lambda g, z, x, w: g * (1 - (w < x) - 0.5 * (x == w)))
 minimum    = primitive(np.minimum,          lambda g, z, x, w: g * (1 - (x > w) - 0.5 * (x == w)), lambda g, z, x, w: g * (1 - (w > x) - 0.5 * (x == w)))

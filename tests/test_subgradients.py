@@ -163,3 +163,11 @@ def test_zeros_of_a_product_in_second_order():
         x[list(zeros)] = 0
         compare(expression("x.prod()"), x)
         compare(expression("m.stack([x, x + 1]).prod(1)"), x)
+
+
+@pytest.mark.parametrize("size", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_gradient_that_is_not_finite_does_not_pass_a_relu_that_is_off(size, create_graph):
+    x = minigrad.tensor([-1.0, 0.0, 2.0], requires_grad=True)
+    (minigrad.relu(x) * size).sum().backward(create_graph=create_graph)
+    np.testing.assert_array_equal(x.grad.numpy(), [0.0, 0.0, size])

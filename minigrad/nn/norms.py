@@ -25,7 +25,18 @@ def shape_tuple(normalized_shape):
     return shape
 
 
-class BatchNorm(Module):
+class Norm(Module):
+    """Base of normalizations with a weight and a bias, either of which may be None."""
+
+    def reset_parameters(self):
+        """weight 1, bias 0."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+
+class BatchNorm(Norm):
     """What BatchNorm1d and BatchNorm2d have in common: each of num_features features (dimension 1)
     is normalized over the batch.
 
@@ -60,10 +71,7 @@ class BatchNorm(Module):
     def reset_parameters(self):
         """Everything as before the first batch."""
         self.reset_running_stats()
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
+        super().reset_parameters()
 
     def forward(self, input):
         if input.ndim not in self.forms:
@@ -102,7 +110,7 @@ class BatchNorm2d(BatchNorm):
     forms = {4: "(N, C, H, W)"}
 
 
-class LayerNorm(Module):
+class LayerNorm(Norm):
     """Normalizes each sample over its last dimensions. (Ba, Kiros and Hinton, 2016)"""
 
     def __init__(self, normalized_shape, eps=1e-5, elementwise_affine=True, bias=True, device=None,
@@ -112,13 +120,6 @@ class LayerNorm(Module):
         scale, shift = elementwise_affine, elementwise_affine and bias
         self.register_parameter("weight", fresh(np.ones, shape, dtype, device) if scale else None)
         self.register_parameter("bias", fresh(np.zeros, shape, dtype, device) if shift else None)
-
-    def reset_parameters(self):
-        """weight 1, bias 0."""
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
 
     def forward(self, input):
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
@@ -152,7 +153,7 @@ class RMSNorm(Module):
                 f"elementwise_affine={self.elementwise_affine}")
 
 
-class GroupNorm(Module):
+class GroupNorm(Norm):
     """Normalizes each sample over each of num_groups groups of its num_channels channels
     (dimension 1). (Wu and He, 2018)"""
 
@@ -168,13 +169,6 @@ class GroupNorm(Module):
         n = num_channels
         self.register_parameter("weight", fresh(np.ones, n, dtype, device) if scale else None)
         self.register_parameter("bias", fresh(np.zeros, n, dtype, device) if shift else None)
-
-    def reset_parameters(self):
-        """weight 1, bias 0."""
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
 
     def forward(self, input):
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
