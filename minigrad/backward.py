@@ -206,6 +206,8 @@ def backward(outputs, gradients, create_graph=False, inputs=None):
                 t._grad = g
             else:
                 accumulate(t, g)
+    for recorder in engine.mode.recorders:
+        recorder.saw_backward(outputs, gradients)
 
 
 def accumulate(t, g):

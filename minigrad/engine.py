@@ -29,10 +29,10 @@ clock = itertools.count(1).__next__
 
 
 class Mode(threading.local):
-    """What each thread is doing now: is it recording, and inside which Module."""
-
+    """What each thread is doing now: is it recording, inside which Module, and who watches."""
     recording = True
     module = None
+    recorders = ()  # of minigrad.trace: told of every backward pass
 
 
 mode = Mode()

@@ -47,9 +47,9 @@ class Plan:
                 and not any([p._grad is not None for p in self.absent])
                 and all([batch.collect() for batch in self.batches]))
 
-    def step(self, hyperparameters, modifiers):
+    def step(self, hyperparameters, modifiers, witness=None):
         for batch in self.batches:
-            batch.step(hyperparameters, modifiers)
+            batch.step(hyperparameters, modifiers, witness)
 
 
 def arranged(rule, parameters, memory):
@@ -90,17 +90,19 @@ class Batch:
         self.arrays, self.gradients = [p.array for p in members], []
         self.dtype = self.arrays[0].dtype
         n = sum(array.size for array in self.arrays)
-        if joined:
-            self.w, self.g = np.empty(n, self.dtype), np.empty(n, self.dtype)
+        if joined:  # w is gathered from the members, and new_w goes back to them
+            self.w, self.g, self.new_w = (np.empty(n, self.dtype) for _ in range(3))
             self.w_parts, self.g_parts = self.parts(self.w), self.parts(self.g)
+            self.new_parts = self.parts(self.new_w)
         else:
-            self.w = self.arrays[0].reshape(-1) if self.flat else self.arrays[0]
+            self.w = self.new_w = self.arrays[0].reshape(-1) if self.flat else self.arrays[0]
         self.blocks = [...]
         if self.flat and n > BLOCK:
             self.blocks = [slice(i, i + BLOCK) for i in range(0, n, BLOCK)]
         self.t = memory[members[0]]["step"] if members[0] in memory else 0
         self.states = [self.recalled(name) for name in self.names]
         self.entries = None  # of the memory, made at the first step: None leaves no trace before
+        self.keeps, self.last = n <= SMALL, None  # what the last step started from, to explain it
 
     def parts(self, vector):
         """Views of a vector, one per parameter, in the parameter's shape."""
@@ -149,30 +151,48 @@ class Batch:
             self.gradients.append(g)
         return True
 
-    def step(self, hyperparameters, modifiers):
-        """One update of all members, written into their arrays and into the memory."""
+    def step(self, hyperparameters, modifiers, witness=None):
+        """One update of all members, written into their arrays and into the memory. `witness`, if
+        there is one, is told of every block: what the rule was given, and what it called it."""
         t, w, g = self.t + 1, self.w, self.gathered()
         states, kept = self.states, list(self.states)
+        rule = self.rule if witness is None else witness.rule(self.rule)
+        start = self.copied(w, g, states) if self.keeps else None
         for block in self.blocks:
             old = [state if is_number(state) else state[block] for state in states]
-            new_w, *new = update(self.rule, w[block], g[block], old, t, hyperparameters,
-                                 **modifiers)
+            old_w, old_g = w[block], g[block]
+            new_w, *new = update(rule, old_w, old_g, old, t, hyperparameters, **modifiers)
             if self.entries is None:
-                self.begin(w[block], new_w, new)
-            w[block] = new_w
+                self.begin(old_w, new_w, new)
+            if witness is not None:
+                witness.block(self, block, t, old_w, old_g, old, new_w,
+                              (hyperparameters, modifiers))
+            self.new_w[block] = new_w
             for i, state in enumerate(new):
                 kept[i] = self.stored(kept[i], block, state)
         for name, state, before in zip(self.names, kept, states):
             if state is not before:
                 self.remember(name, state)
         self.t, self.states, self.gradients = t, kept, []
+        self.last = start and (*start, t, hyperparameters, modifiers)
         for entry in self.entries:
             entry["step"] = t
         if self.joined:
-            for array, part in zip(self.arrays, self.w_parts):
+            for array, part in zip(self.arrays, self.new_parts):
                 array[...] = part
         for p in self.parameters:
             written(p)
+
+    def copied(self, w, g, states):
+        """What a step starts from, safe from being overwritten until the next one."""
+        if not self.joined:
+            w, g = w.copy(), g.copy()
+        return w, g, [state if is_number(state) else state.copy() for state in states]
+
+    def share(self, p, value):
+        """The part of a vector of this batch that is parameter p's, in p's shape; a number."""
+        i = next(i for i, member in enumerate(self.parameters) if member is p)
+        return value if is_number(value) or not self.flat else self.parts(value)[i]
 
     def gathered(self):
         """The gradients as the rule will see them. Joined weights are gathered as well."""

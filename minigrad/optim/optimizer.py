@@ -23,11 +23,13 @@ import numpy as np
 from minigrad.engine import describe, recording
 from minigrad.optim import rules
 from minigrad.optim.apply import Plan
+from minigrad.optim.asking import Asking
 from minigrad.optim.options import checked, default_options, groups_of, named_tensors, unknown
 from minigrad.optim.saving import Saving
+from minigrad.richtext import Shown, optimizer_html
 
 
-class Optimizer(Saving):
+class Optimizer(Saving, Asking, Shown):
     """Steps parameters along their gradients by an update rule. Base of all optimizers.
 
     params   tensors, (name, tensor) pairs (model.named_parameters()), or dicts (parameter groups)
@@ -91,6 +93,7 @@ class Optimizer(Saving):
         self.defaults = {"error_if_nonfinite": False, **defaults}
         self.param_groups = []
         self.steps_taken = 0
+        self._recorder = None  # of minigrad.trace, while it watches
         self._memory, self._plans, self._settings = {}, {}, {}
         for group in groups_of(params):
             self.add_param_group(group)
@@ -191,10 +194,13 @@ class Optimizer(Saving):
         for group in self.param_groups:
             if group["error_if_nonfinite"]:
                 refuse_nonfinite(group)
+        witness = self._recorder and self._recorder.begin()
         with np.errstate(all="ignore"):
             for plan, hyperparameters, modifiers in work:
-                plan.step(hyperparameters, modifiers)
+                plan.step(hyperparameters, modifiers, witness)
         self.steps_taken += 1
+        if self._recorder is not None:
+            self._recorder.end()
         return loss
 
     def zero_grad(self, set_to_none=True):
@@ -216,7 +222,7 @@ class Optimizer(Saving):
 
     def __getstate__(self):
         """For copy.deepcopy: all but the plans, which are made anew."""
-        return {**self.__dict__, "_plans": {}, "_settings": {}}
+        return {**self.__dict__, "_plans": {}, "_settings": {}, "_recorder": None}
 
     def __repr__(self):
         lines = [f"{self.kind} ("]
@@ -225,6 +231,9 @@ class Optimizer(Saving):
             lines += [f"    {name}: {group[name]}" for name in sorted(group)
                       if name not in ("params", "param_names")]
         return "\n".join([*lines, ")"])
+
+    def _html(self):
+        return optimizer_html(self)
 
 
 def refuse_nonfinite(group):

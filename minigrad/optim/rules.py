@@ -20,7 +20,7 @@ Letters                                     slides                  PyTorch
     m  first moment, mean of g              v (11)                  exp_avg, grad_avg
     v  second moment, mean of g * g         E[g^2] (9) (13)         exp_avg_sq, square_avg
     G  sum of all g * g                     diag G (7)              sum
-    u  mean of delta * delta (Adadelta)                             acc_delta
+    u  mean of dx * dx (Adadelta)                                   acc_delta
        or largest |g|, fading (Adamax)                              exp_inf
     m_hat, v_hat: bias-corrected m and v    v^, E^ (14)
 """
@@ -144,9 +144,9 @@ def adadelta(w, g, v, u, *, lr=1.0, rho=0.9, eps=1e-6):
     lr: it is 1. The very first update comes from eps alone.
     """
     v = rho * v + (1 - rho) * (g * g)
-    delta = np.sqrt((u + eps) / (v + eps)) * g
-    u = rho * u + (1 - rho) * (delta * delta)
-    step = lr * delta
+    dx = np.sqrt((u + eps) / (v + eps)) * g
+    u = rho * u + (1 - rho) * (dx * dx)
+    step = lr * dx
     return w - step, v, u
 
 
@@ -285,9 +285,10 @@ def lion(w, g, m, *, lr=1e-4, beta1=0.9, beta2=0.99, weight_decay=0.0):
     Every weight moves by lr, whatever the size of g. Its direction looks further ahead (beta1)
     than the momentum remembers (beta2). The decay is decoupled.
     """
+    w = decoupled_decay(w, lr, weight_decay)
     c = beta1 * m + (1 - beta1) * g
     m = beta2 * m + (1 - beta2) * g
-    step = lr * (np.sign(c) + weight_decay * w)
+    step = lr * np.sign(c)
     return w - step, m
 
 
