@@ -15,6 +15,7 @@ from minigrad.optim.classes import (
     RMSprop,
     Rprop,
 )
+from minigrad.optim.explaining import UpdateExplanation
 from minigrad.optim.optimizer import Optimizer
 from minigrad.optim.rules import elementwise, matrices
 
@@ -32,6 +33,7 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "Rprop",
+    "UpdateExplanation",
     "elementwise",
     "lr_scheduler",
     "matrices",
