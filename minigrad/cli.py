@@ -16,6 +16,7 @@ from minigrad.terminal import PROGRAM, Refusal, complain, quietly_closed, result
 COMMANDS = {
     "train": "train a network on a data set or a CSV file",
     "predict": "use a trained network",
+    "graph": "draw what a program of yours computed",
     "doctor": "say what is installed and what is missing",
 }
 
@@ -24,6 +25,7 @@ EXAMPLES = {
   {0} train digits                    learn handwritten digits
   {0} predict runs/digits/model.npz digits
   {0} train houses.csv --target price
+  {0} graph train.py:loss -o graph.svg
   {0} doctor""",
     "train": """
   {0} train digits
@@ -44,6 +46,17 @@ learnt. A fifth of the rows is never trained on: it is the test.""",
   {0} predict runs/houses/model.npz new.csv -o - | head
 
 If the file has the target column too, the predictions are compared with it.""",
+    "graph": """
+  {0} graph train.py:loss -o graph.svg
+  {0} graph train.py:loss  (lists the tensors)
+  {0} graph train.py:loss --depth 1 -o -
+  {0} graph neuron.py:L --ops nodes -o neuron.png
+
+FILE.py is RUN, all of it, as `python FILE.py` would: draw only files that you
+trust. NAME is one of its variables: a tensor, a list of tensors, or a function
+without arguments that returns one of these. What the file prints goes to
+stderr. Gradients are shown as they are at its end; before backward() they are
+"none yet".""",
     "doctor": """
   {0} doctor
   {0} doctor --json""",
@@ -134,7 +147,8 @@ def root():
     parser.add_argument("--version", action="version", version=f"minigrad {__version__}")
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands", parser_class=Parser)
-    for name, add in (("train", add_train), ("predict", add_predict), ("doctor", add_doctor)):
+    for name, add in (("train", add_train), ("predict", add_predict), ("graph", add_graph),
+                      ("doctor", add_doctor)):
         sub = commands.add_parser(name, help=COMMANDS[name], **style(name),
                                   description=f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}.")
         add(sub)
@@ -199,6 +213,29 @@ def add_predict(parser):
     add("--force", action="store_true", help="replace that file")
 
 
+def add_graph(parser):
+    """The options of `graph`, which are those of draw()."""
+    parser.set_defaults(run=run_graph)
+    add = parser.add_argument
+    add("what", metavar="FILE.py:NAME", help="a program, which is run, and its variable to draw")
+    add("-o", "--output", metavar="FILE",
+        help="write a picture: .svg, .png, .pdf or .dot; - for stdout (default: print a listing)")
+    add("--format", metavar="NAME", type=one_of("svg", "png", "pdf", "dot"),
+        help="svg, png, pdf or dot, for -o - (default: svg)")
+    add("--force", action="store_true", help="replace that file")
+    add("--depth", type=whole(0), metavar="N", help="modules so deep become one card each")
+    add("--expand", action="append", metavar="PATH", help="leave this module open, such as net.0")
+    add("--no-fold", action="store_true", help="show every operation of every module")
+    add("--no-merge", action="store_true", help="show each of the modules alike in a row")
+    add("--ops", type=one_of("tags", "nodes"), metavar="NAME", default="tags",
+        help="tags: operations in the corner of cards (default); nodes: on their own")
+    add("--direction", type=one_of("LR", "TB"), metavar="NAME",
+        help="LR, left to right, or TB, top to bottom (default: as it fits)")
+    add("--max-nodes", type=whole(1), metavar="N", default=400,
+        help="refuse to draw more cards than this (default: 400)")
+    add("--title", metavar="TEXT", help="instead of the formula")
+
+
 def add_doctor(parser):
     """`doctor` has no options of its own."""
     parser.set_defaults(run=run_doctor)
@@ -212,6 +249,11 @@ def run_train(options):
 def run_predict(options):
     from minigrad import commands
     return commands.predict(options)
+
+
+def run_graph(options):
+    from minigrad.inspect import graph_command
+    return graph_command.graph(options)
 
 
 def run_doctor(options):

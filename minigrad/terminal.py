@@ -6,7 +6,9 @@ raised wherever it is found and printed in one place.
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 import unicodedata
 
 PROGRAM = "python -m minigrad"  # works where the command `minigrad` is on no PATH
@@ -37,14 +39,25 @@ def talk(text):
 
 
 def complain(kind, message, hint=""):
-    """One line that says what is wrong, one that says what to do; coloured where it is welcome."""
+    """One line that says what is wrong, one that says what to do; coloured where it is welcome,
+    and broken between words where a terminal would break them anywhere."""
     coloured = (sys.stderr.isatty() and not os.environ.get("NO_COLOR")
                 and os.environ.get("TERM") != "dumb")
     colour = "31" if kind == "error" else "33"
     start, end = (f"\x1b[1;{colour}m", "\x1b[0m") if coloured else ("", "")
-    talk(f"{start}{kind}:{end} {' '.join(str(message).split())}")
+    words = folded(f"{kind}: {' '.join(str(message).split())}", len(kind) + 2)
+    talk(f"{start}{kind}:{end}{words[len(kind) + 1:]}")
     if hint:
-        talk(f"{'hint:':<{len(kind) + 1}} {hint}")
+        talk(folded(f"{'hint:':<{len(kind) + 1}} {hint}", len(kind) + 2))
+
+
+def folded(line, indent):
+    """A line for stderr: in a terminal, as wide as that; elsewhere, for programs, as it is."""
+    if not sys.stderr.isatty():
+        return line
+    return "\n".join(textwrap.wrap(
+        line, max(20, shutil.get_terminal_size().columns - 1), subsequent_indent=" " * indent,
+        break_long_words=False, break_on_hyphens=False))
 
 
 def as_json(data):

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import struct
 import sys
 import xml.etree.ElementTree as ElementTree
 
@@ -214,3 +215,18 @@ def test_a_graph_can_be_handed_to_the_graphviz_package():
     graph = draw(x * x)
     assert isinstance(graph.graphviz(), graphviz.Source)
     assert graph.graphviz().source.strip() == graph.source.strip()
+
+
+def test_a_long_picture_is_a_png_that_programs_can_open(with_pure, monkeypatch):
+    h = tensor(np.ones((2, 2)), name="x")
+    for i in range(40):
+        h = (h @ tensor(np.ones((2, 2)), requires_grad=True, name=f"W{i}")).tanh()
+    graph = draw(h, fold=False)
+    assert len(graph.source) > layout.LONG
+    monkeypatch.setattr(layout, "SIDE", 2000)
+    width, height = struct.unpack(">II", graph.render("png")[16:24])
+    assert 1900 < height <= 2010 and width < height
+    monkeypatch.setattr(layout, "SIDE", 32_000)
+    monkeypatch.setattr(layout, "PIXELS", 1_000_000)
+    width, height = struct.unpack(">II", graph.render("png")[16:24])
+    assert 900_000 < width * height < 1_050_000

@@ -71,11 +71,11 @@ def moved(old, new, modules, first):
 
 def opening(path, module, number):
     """The line of DOT that opens a box."""
-    kind, down = MODULE, ""
+    kind, at = MODULE, "labeljust=l"
     if module is not None and is_loss(module):
-        kind, down = LOSS, " labelloc=b"  # arrows come in at its top, none leave at its bottom
+        kind, at = LOSS, "labeljust=r labelloc=b"  # the corner that arrows keep clear of
     ground, border, ink = kind
     title = font(cut(path if module is None else title_of(module), 60), 11, ink, bold=True)
     word = re.sub(r"[^A-Za-z0-9]", "_", path or "model")
-    return (f'subgraph "cluster_{number}" {{ id="m-{word}-{number}" label=<{title}> labeljust=l'
-            f'{down} style="rounded,filled" fillcolor="{ground}" color="{border}" margin=12')
+    return (f'subgraph "cluster_{number}" {{ id="m-{word}-{number}" label=<{title}> {at} '
+            f'style="rounded,filled" fillcolor="{ground}" color="{border}" margin=12')

@@ -9,7 +9,9 @@ import ast
 import html
 import re
 
-from minigrad.inspect import numbers
+import numpy as np
+
+from minigrad.inspect import draw_sums, numbers
 from minigrad.inspect.expression import constant, expression, place, text
 from minigrad.inspect.numbers import ALARM, GREY, INK, WHITE
 
@@ -25,6 +27,7 @@ KINDS = {
     "loss": ("#EAD3E7", "#5B1550", PURPLE, 2),
     "output": ("#EAD3E7", "#5B1550", PURPLE, 2),
 }
+USUAL = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}  # tags leave them out
 CLASSES = {"op": "mid"}
 LONGEST = 28  # characters of a name or tag; the tooltip has the rest
 
@@ -42,7 +45,9 @@ def escaped(words):
 
 
 def quoted(words):
-    """Any text of one or more lines, as a DOT string, in which every backslash must be doubled."""
+    """Any text of one or more lines, as a DOT string, in which every backslash must be doubled.
+    Characters of more than 16 bits are spelled U+1F642: Graphviz garbles them in such strings."""
+    words = "".join(c if ord(c) < 0x10000 else f"U+{ord(c):X}" for c in words)
     return '"' + "&#10;".join(entities(printable(line).replace("\\", "\\\\"))
                               for line in words.split("\n")) + '"'
 
@@ -99,7 +104,8 @@ def tag_of(t):
     if op.name == "permute":
         written = expression_of(t, {id(t.inputs[0]): "x"})
         return written.removeprefix("x")
-    options = {k: v for k, v in t.options.items() if v is not None and v is not False}
+    options = {k: v for k, v in t.options.items() if v is not None and v is not False
+               and not (k in USUAL and set(np.ravel(v).tolist()) == {USUAL[k]})}
     if op.name in ("reshape", "expand", "spread", "setitem", "scatter"):
         options = {}
     options.pop("keepdim", None)
@@ -164,30 +170,17 @@ def rows_of(card, few=numbers.FEW):
     if card.tracked:
         g = card.gradient
         rows.append([label("grad", PURPLE), remark("none yet") if g is None else values(g, few)])
-        if g is not None and len(card.shares) > 1:
-            rows.append([cell(font(sum_of(card, g), 9, PURPLE), colspan=2, align="RIGHT")])
+        if g is not None:
+            rows += [[cell(font(words, 9, PURPLE), colspan=2, align="RIGHT")]
+                     for words in draw_sums.lines_of(card.shares, g)]
     return rows
-
-
-def sum_of(card, g):
-    """0.316 + 0.160: the contributions of a tensor that is used more than once."""
-    shares = card.shares
-    if g.size == 1 and len(shares) <= 4 and all(c is not None for c in shares):
-        shown = [float(c.reshape(())) for c in shares]
-        if abs(sum(shown) - float(g.reshape(()))) <= 1e-6 * (1e-12 + sum(abs(v) for v in shown)):
-            decimals, exponent = numbers.scale(max(abs(v) for v in shown))
-            if not exponent:
-                words = " + ".join(numbers.number(v, decimals) for v in shown)
-                return words.replace("+ -", "- ")
-    return f"sum of {len(shares)} gradients"
 
 
 def parameter_rows(card, names, show):
     """Of a folded card: its parameters, each with name, shape and numbers."""
     rows = []
     fill, ink = KINDS["param"][:2]
-    for p in card.parameters[:4]:
-        last = names[id(p)].rsplit(".", 1)[-1]
+    for p, last in zip(card.parameters[:4], endings([names[id(p)] for p in card.parameters])):
         head = table([[cell(font(cut(last, 16), 10, ink, bold=True), align="LEFT"),
                        cell(font(str(p.array.shape), 9, GREY), align="RIGHT")]], padding=2)
         rows.append([cell(head, colspan=2, bgcolor=fill, align="LEFT")])
@@ -199,11 +192,22 @@ def parameter_rows(card, names, show):
     return rows
 
 
+def endings(names):
+    """Paths without the beginning that all of them share: "net.0.weight", "net.0.bias" are weight
+    and bias; with "net.2.weight", they are 0.weight, 0.bias and 2.weight."""
+    parts = [name.split(".") for name in names]
+    shared = 0
+    while len({tuple(path[:shared + 1]) for path in parts}) == 1 and (
+            all(len(path) > shared + 1 for path in parts)):
+        shared += 1
+    return [".".join(path[shared:]) for path in parts]
+
+
 def card_html(card, names, tag, show=True):
     """The HTML-like label of a card. show=False: without numbers."""
     fill, ink, border, width = KINDS[card.role]
-    tag_fill, tag_ink = TAG if card.role in ("op", "loss", "output") else (fill, ink)
-    operation = card.role in ("op", "loss", "output")
+    operation = tag not in ("result", card.role)
+    tag_fill, tag_ink = TAG if operation else (fill, ink)
     shape = str(card.array.shape)
     header = table([[
         cell(font(cut(tag), 10, tag_ink, bold=operation), bgcolor=tag_fill, align="CENTER"),
@@ -218,8 +222,17 @@ def card_html(card, names, tag, show=True):
         words = f"{len(card.records)} ops folded"
         if card.repeats > 1:
             words = f"{card.repeats} in a row, {len(card.parameters)} parameters, {words}"
+        if card.exits > 1:
+            words += f", {card.exits} results, the last is shown"
         rows.append([cell(font(words, 9, PURPLE), colspan=2, align="RIGHT")])
     return table(rows, border=width, spacing=2, padding=1, color=border, bgcolor=WHITE)
+
+
+def operation_html(tag):
+    """The label of a node that is an operation alone."""
+    fill, ink = TAG
+    return table([[cell(font(cut(tag), 12, ink, bold=True), border=0, align="CENTER")]], border=1,
+                 padding=5, color=ink, bgcolor=fill, style="ROUNDED")
 
 
 def tooltip(card, tag):

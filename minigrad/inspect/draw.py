@@ -6,29 +6,39 @@ reaches, as NumPy, with g for the grad of the card it leaves. Where no gradient 
 purple lane.
 """
 
-import ast
-import base64
-import copy
 import os
 import re
 
+from minigrad import markup
 from minigrad.engine import Recorded
 from minigrad.inspect import layout, listing
 from minigrad.inspect.boxes import boxed
-from minigrad.inspect.cards import (CLASSES, PURPLE, card_html, cell, cut, escaped, expression_of,
-                                    font, printable, quoted, table, tag_of, tooltip)
+from minigrad.inspect.cards import (
+    CLASSES,
+    card_html,
+    cell,
+    cut,
+    expression_of,
+    font,
+    operation_html,
+    printable,
+    quoted,
+    table,
+    tag_of,
+    tooltip,
+)
 from minigrad.inspect.contribution import identifiers
-from minigrad.inspect.expression import text
-from minigrad.inspect.numbers import GREY, INK, scale, number
-from minigrad.inspect.numbers import short as in_short
-from minigrad.inspect.picture import PICTURE, computed, path_of, picture, title_of
+from minigrad.inspect.draw_arrows import arrow_text, purple, readable
+from minigrad.inspect.graph_calls import computed, title_of_call
+from minigrad.inspect.numbers import GREY, INK
+from minigrad.inspect.picture import PICTURE, picture
 
 WIDE = 8  # levels up to which a picture runs from left to right
-LONGEST = 34  # characters of a label; its tooltip has the rest
+OPS = "tags", "nodes"
 
 
 def draw(outputs, *, depth=None, expand=(), fold=None, max_nodes=PICTURE, direction=None,
-         title=None, values=True, merge=True):
+         title=None, values=True, merge=True, ops="tags"):
     """The Graph of a tensor, or of a list of tensors, and everything they were computed from.
 
     depth: modules so deep in the model and below become one card each (0: the whole model).
@@ -36,8 +46,11 @@ def draw(outputs, *, depth=None, expand=(), fold=None, max_nodes=PICTURE, direct
     fold: True, every module is one card; False, none; None, modules are folded beyond 60 cards.
     max_nodes: refuse more cards than this. direction: "LR" or "TB"; None: as it fits.
     title: instead of the formula. values: False leaves the numbers out.
-    merge: folded modules alike, three or more in a row, become one card ("x12").
+    merge: folded modules alike, three or more in a row, become one card ("x12"), and so do groups
+    of them (Linear and Tanh, twenty times). False: they do not.
+    ops: "tags", the operation stands in the corner of its result; "nodes", as a node of its own.
 
+    Of a scalar function applied to a batch, number by number, draw one sample.
     TypeError for anything but tensors, ValueError for too many cards and unknown options.
     """
     outputs = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
@@ -51,16 +64,19 @@ def draw(outputs, *, depth=None, expand=(), fold=None, max_nodes=PICTURE, direct
         raise ValueError(f"draw: direction must be 'LR', 'TB' or None, got {direction!r}")
     if depth is not None and (not isinstance(depth, int) or depth < 0):
         raise ValueError(f"draw: depth must be None or an int from 0 on, got {depth!r}")
+    if ops not in OPS:
+        raise ValueError(f"draw: ops must be 'tags' or 'nodes', got {ops!r}")
     expand = (expand,) if isinstance(expand, str) else tuple(expand)
     unique = list({id(t): t for t in outputs}.values())
-    return Graph(picture(unique, max_nodes, fold, depth, expand, merge), direction, title, values)
+    return Graph(picture(unique, max_nodes, fold, depth, expand, merge), direction, title, values,
+                 ops)
 
 
 class Graph:
     """A drawn computation: `source` is its DOT text, print() lists its tensors."""
 
-    def __init__(self, picture, direction=None, title=None, values=True):
-        self.picture, self.values = picture, values
+    def __init__(self, picture, direction=None, title=None, values=True, ops="tags"):
+        self.picture, self.values, self.ops = picture, values, ops
         self.formula = formula(picture)
         self.title = self.formula if title is None else title
         self.direction = direction or ("LR" if levels(picture) <= WIDE else "TB")
@@ -110,15 +126,9 @@ class Graph:
         try:
             svg = self.render("svg")
         except Exception as error:
-            words = f"{error}\n\n{words}"
-            return {"text/html": f"<pre>{escaped_lines(words)}</pre>", "text/plain": words}
-        data = base64.b64encode(svg).decode()
-        picture = f'<img alt="{escaped(self.about)}" src="data:image/svg+xml;base64,{data}">'
-        return {"text/html": picture, "image/svg+xml": svg.decode(), "text/plain": words}
-
-
-def escaped_lines(words):
-    return "\n".join(map(escaped, words.split("\n")))
+            return markup.bundle(f"{error}\n\n{words}")
+        more = {"image/svg+xml": svg.decode()}
+        return markup.bundle(words, markup.image(svg, self.about), **more)
 
 
 def formula(picture):
@@ -156,12 +166,40 @@ def dot_text(graph):
              f'bgcolor="#FFFFFF" pad=0.25 labelloc=t labeljust=l label=<{caption(graph)}>]',
              '  node [shape=plain fontname="Helvetica"]',
              '  edge [fontname="Helvetica" arrowsize=0.7 penwidth=1.3]']
-    ids = set()
+    keys = unique(cards, key_of)
     for depth, line in boxed(cards):
-        words = line if isinstance(line, str) else node_text(line, nodes, graph, ids)
-        lines.append("  " * (depth + 1) + words)
-    lines += [arrow_text(arrow, nodes, graph.direction) for arrow in arrows]
+        words = [line] if isinstance(line, str) else node_lines(line, nodes, graph, keys)
+        lines += ["  " * (depth + 1) + word for word in words]
+    between = unique(arrows, lambda a: f"e-{keys[id(a.source)][2:]}-{keys[id(a.target)][2:]}")
+    for arrow in arrows:
+        end = nodes[id(arrow.target)]
+        end = f"o{end[1:]}" if has_operation(arrow.target, graph) else end
+        ends = f"{nodes[id(arrow.source)]} -> {end}"
+        lines.append(arrow_text(arrow, ends, between[id(arrow)], graph.direction))
     return "\n".join([*lines, "}", ""])
+
+
+def key_of(card):
+    """The id of a card in the SVG, for scripts: t-W1."""
+    return f"t-{re.sub(r'[^A-Za-z0-9_.-]', '_', card.name)}"
+
+
+def unique(things, word_of):
+    """{id(thing): its word}, the words made unique with -2, -3, ..."""
+    words, taken, times = {}, set(), {}
+    for thing in things:
+        first = word = word_of(thing)
+        while word in taken:
+            times[first] = times.get(first, 1) + 1
+            word = f"{first}-{times[first]}"
+        taken.add(word)
+        words[id(thing)] = word
+    return words
+
+
+def has_operation(card, graph):
+    """Does the operation of a card stand in a node of its own?"""
+    return graph.ops == "nodes" and computed(card.tensor)
 
 
 def caption(graph):
@@ -172,8 +210,12 @@ def caption(graph):
     if any(card.records for card in picture.cards):
         n = sum(bool(card.records) for card in picture.cards)
         ops = sum(len(card.records) for card in picture.cards)
-        notes.append(f"{ops} operations of modules folded into {n} cards; "
+        notes.append(f"{ops} operations of modules folded into {n} card{'s' * (n > 1)}; "
                      "fold=False or expand= opens them")
+    if any(card.repeats > 1 for card in picture.cards):
+        notes.append("modules alike in a row are one card; merge=False shows each")
+    if any(arrow.stale for arrow in picture.arrows):
+        notes.append("changed in place since (by a step?): data is as it is now, grad is of before")
     if picture.arrows:
         notes.append("grey arrow    data, forward")
     if any(arrow.tracked for arrow in picture.arrows):
@@ -183,16 +225,21 @@ def caption(graph):
     return table(rows or [[cell("")]], padding=2)
 
 
-def node_text(card, nodes, graph, ids):
-    tag = tag_for(card)
-    kind = CLASSES.get(card.role, card.role)
-    name = f"t-{re.sub(r'[^A-Za-z0-9_.-]', '_', card.name)}"
-    if name in ids:
-        name = f"{name}-{nodes[id(card)]}"
-    ids.add(name)
-    body = card_html(card, graph.picture.names, tag, graph.values)
-    return (f'{nodes[id(card)]} [id="{name}" class="tensor {kind}" '
-            f"tooltip={quoted(tooltip(card, tag))} label=<{body}>]")
+def node_lines(card, nodes, graph, keys):
+    """The lines of DOT of a card, and of the node of its operation if there is one."""
+    node, key, tag = nodes[id(card)], keys[id(card)], tag_for(card)
+    kind, whole = CLASSES.get(card.role, card.role), quoted(tooltip(card, tag))
+    apart = has_operation(card, graph)
+    shown = ("result" if card.role == "op" else card.role) if apart else tag
+    body = card_html(card, graph.picture.names, shown, graph.values)
+    lines = [f'{node} [id="{key}" class="tensor {kind}" tooltip={whole} label=<{body}>]']
+    if apart:
+        op, name = f"o{node[1:]}", key[2:]
+        lines.append(f'{op} [id="o-{name}" class="op" tooltip={quoted(tag)} '
+                     f"label=<{operation_html(tag)}>]")
+        lines.append(purple(f"{op} -> {node}", f"r-{name}", (), f"g is {card.name}.grad",
+                            graph.direction, " weight=8").strip())
+    return lines
 
 
 def tag_for(card):
@@ -201,69 +248,4 @@ def tag_for(card):
         return card.role
     if not card.records:
         return tag_of(card.tensor) if computed(card.tensor) else card.role
-    modules = {id(t.module): t.module for t in card.records}
-    if card.repeats > 1:
-        first, last = path_of(card.records[0].module), path_of(card.records[-1].module)
-        parts = os.path.commonprefix([first.split("."), last.split(".")])
-        ends = "-".join(path.split(".")[len(parts)] for path in (first, last))
-        kind = f": {type(card.records[0].module).__name__}" if len(modules) == card.repeats else ""
-        return f"{'.'.join([*parts, ends])}{kind} x{card.repeats}"
-    if len(modules) == 1:
-        return title_of(card.records[0].module)
-    paths = [path_of(t.module).split(".") for t in card.records]
-    common = os.path.commonprefix(paths)
-    return ".".join(common) or "model"
-
-
-def arrow_text(arrow, nodes, direction):
-    ends = f"{nodes[id(arrow.source)]} -> {nodes[id(arrow.target)]}"
-    if not arrow.tracked:
-        return f'  {ends} [class="edge fwd" color="{GREY}"]'
-    words, whole = arrow_label(arrow)
-    if direction == "TB":
-        words = "\N{NO-BREAK SPACE}" + words  # room between the arrow and its label
-    body = table([[cell(font(words, 10, PURPLE))]], padding=3)
-    return (f'  {ends} [class="edge fwd bwd" dir=both color="{GREY}:{PURPLE}" '
-            f"labeltooltip={quoted(whole)} edgetooltip={quoted(whole)} label=<{body}>]")
-
-
-def arrow_label(arrow):
-    """(label, tooltip) of a purple lane. Where all is scalar, the label has the numbers in it."""
-    share, target = arrow.share, arrow.target
-    meaning = f"added to {arrow.source.name}.grad, where g is {target.name}.grad"
-    if share is None or share.text is None:
-        if len(target.records) > 1:
-            n = len(target.records)
-            return f"through {n} ops", f"the gradient passes the {n} operations of {target.name}"
-        return "rule", f"the rule of {tag_for(target)} for {arrow.source.name} does not print"
-    g, words = target.gradient, cut(readable(share.text), LONGEST)
-    if g is not None and g.size == 1 and share.value.size == 1 and share.node is not None:
-        words = with_number(share, float(g.reshape(())))
-    return words, f"{share.text}\n{meaning}"
-
-
-def with_number(share, g):
-    """0.211 * x = 0.316: the label of scalars, with g's number in g's place."""
-    result = in_short(share.value.reshape(()))
-    left = text(share.node)
-    if left not in ("g", "-g"):
-        decimals, exponent = scale(abs(g))
-        shown = number(g, decimals) if not exponent else f"{g:.2e}"
-        left = text(Numbered(shown).visit(copy.deepcopy(share.node)))
-    return f"{cut(readable(left), LONGEST - len(result) - 3)} = {result}"
-
-
-class Numbered(ast.NodeTransformer):
-    """An expression with a number in the place of g."""
-
-    def __init__(self, shown):
-        self.shown = shown
-
-    def visit_Name(self, node):
-        return ast.Name(self.shown) if node.id == "g" else node
-
-
-def readable(words):
-    """NumPy text as a label shows it: without `np.`, long fractions shortened."""
-    words = words.replace("np.vectorize(math.erf)", "erf").replace("np.", "")
-    return re.sub(r"\d+\.\d{5,}", lambda m: f"{float(m[0]):.4g}", words)
+    return title_of_call(card.records, card.repeats)

@@ -53,6 +53,7 @@ TEMPLATES = {
 SHORT = {"sigmoid", "relu", "erf", "softplus", "clamp"}  # rows that readers know by their name
 ELEMENTWISE = {"where", "power", "square", "reciprocal", "sigmoid", "relu", "softplus", "erf",
                "clamp", "clone", "cast", "affine"}  # besides NumPy's ufuncs
+SILENT = {"smoothing": 0.0}  # options that readers need not be told
 CUT = ast.Constant(...)  # what prints as "...": a value without a name, or text beyond the limit
 
 
@@ -69,7 +70,17 @@ def expression(t, names, limit=None, short=False):
 
 def text(node):
     """A syntax tree as one line, in the spacing of formulas: x**2."""
-    return ast.unparse(node).replace(" ** ", "**")
+    return ast.unparse(unshared(node)).replace(" ** ", "**")
+
+
+def unshared(node):
+    """A copy of a tree in which nothing stands in two places: ast.unparse notes for each node
+    whether it needs parentheses, once."""
+    if isinstance(node, list):
+        return [unshared(part) for part in node]
+    if not isinstance(node, ast.AST):
+        return node
+    return type(node)(**{field: unshared(part) for field, part in ast.iter_fields(node)})
 
 
 def tree(t, names, limit=None, short=False):
@@ -159,7 +170,8 @@ def operation(x, operands, nodes, short):
         return ast.UnaryOp(ast.Invert(), nodes[0])
     if isinstance(ufunc(op), np.ufunc) and not short:
         return call("np." + ufunc(op).__name__, *nodes)
-    values = {k: constant(v) for k, v in options.items()}
+    values = {k: constant(v) for k, v in options.items()
+              if not (short and k in SILENT and SILENT[k] == v)}
     return call(op.name, *nodes, **values)
 
 

@@ -12,6 +12,10 @@ import shutil
 import subprocess
 
 FORMATS = ("svg", "png", "pdf")
+DPI = 120             # of a PNG that is not too large:
+PIXELS = 60_000_000   # most in all, and
+SIDE = 32_000         # most in a row or column, which is what programs can open
+LONG = 100_000        # characters of DOT text that may be too large a picture
 TIMEOUT = 60  # seconds; 400 cards take less than one
 STYLE = ("<style>text[font-family^=Courier]{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"
          "'DejaVu Sans Mono',monospace}</style>")
@@ -64,10 +68,25 @@ def rendered(source, form, about="computation graph"):
     dot = program()
     if form == "pdf" and "graphviz-pure" in os.path.basename(dot):
         raise RuntimeError("PDF needs a system Graphviz; svg and png work with graphviz-pure")
-    sharper = ["-Gdpi=120"] if form == "png" else []
+    data = source.encode("ascii")
+    done = laid_out(dot, form, data, [f"-Gdpi={fitting(dot, data):.4g}"] if form == "png" else [])
+    return accessible(done, about) if form == "svg" else done
+
+
+def fitting(dot, data):
+    """Dots per inch at which a picture is no larger than can be opened."""
+    if len(data) < LONG:
+        return DPI
+    words = laid_out(dot, "plain", data).split(maxsplit=4)  # graph 1 width height, in inches
+    width, height = (float(word) + 0.5 for word in words[2:4])  # and the margin, draw's `pad`
+    return min(DPI, SIDE / max(width, height), (PIXELS / (width * height)) ** 0.5)
+
+
+def laid_out(dot, form, data, more=()):
+    """What the program at path `dot` makes of DOT text. RuntimeError if it fails."""
     try:
-        done = subprocess.run([dot, f"-T{form}", *sharper], input=source.encode("ascii"),
-                              capture_output=True, timeout=TIMEOUT, check=False)
+        done = subprocess.run([dot, f"-T{form}", *more], input=data, capture_output=True,
+                              timeout=TIMEOUT, check=False)
     except subprocess.TimeoutExpired:
         raise RuntimeError(
             f"{dot} took more than {TIMEOUT} s for this graph: draw it with depth=1") from None
@@ -77,7 +96,7 @@ def rendered(source, form, about="computation graph"):
         said = done.stderr.decode(errors="replace").strip().splitlines()
         raise RuntimeError(f"{dot} failed (exit code {done.returncode}): "
                            f"{said[0] if said else 'no output'}")
-    return accessible(done.stdout, about) if form == "svg" else done.stdout
+    return done.stdout
 
 
 def accessible(svg, about):

@@ -3,7 +3,7 @@
 from minigrad.inspect import numbers
 from minigrad.inspect.cards import expression_of, printable, tag_of
 from minigrad.inspect.contribution import identifiers
-from minigrad.inspect.picture import computed
+from minigrad.inspect.graph_calls import computed, title_of_call
 
 HEADS = ("name", "made by", "shape", "data", "grad")
 LONGEST = (16, 26, 14, 22, 22)
@@ -40,7 +40,7 @@ def made_by(card, names):
     inputs = [x for x in t.inputs if id(x) in names]
     words = identifiers([(id(x), names[id(x)]) for x in inputs])
     if card.records and len(card.records) > 1:
-        return f"{type(t.module).__name__}, {len(card.records)} ops"
+        return f"{title_of_call(card.records, card.repeats)}, {len(card.records)} ops"
     written = expression_of(t, words, limit=12)
     return written if "..." not in written else tag_of(t)
 

@@ -2,8 +2,7 @@
 
 The one trick: the order of the records in time is a topological order. Walking it, oldest first,
 every tensor is met after everything it was computed from, so names, cards and arrows can be given
-out as they come. The records of one module's call are neighbours in time, so folding a module is
-joining neighbours.
+out as they come. Which records go on one card is told in graph_calls.py.
 """
 
 import collections
@@ -11,18 +10,27 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from minigrad.backward import history
-from minigrad.engine import Recorded, as_of
+from minigrad.backward import contributions
+from minigrad.engine import Recorded
 from minigrad.inspect.contribution import explained, explained_call
-from minigrad.inspect.expression import regular
+from minigrad.inspect.graph_calls import (
+    Call,
+    calls,
+    computed,
+    folding,
+    is_loss,
+    merged,
+    operands,
+    path_of,
+    tensors,
+    title_of,
+)
 
 PICTURE, WHOLE = 400, 60  # most cards of a picture; most cards before modules are folded
 EXPLAINED = 12           # most operations of a folded card whose gradients are spelled out
-REPEATED = 3             # modules alike in a row that become one card
 TARGETS = ("y", "target", "targets", "label", "labels")
-PLAIN = ("in_features=", "out_features=", "num_embeddings=", "embedding_dim=", "num_features=")
-USUAL = {"bias=True", "inplace=False", "affine=True", "elementwise_affine=True", "eps=1e-05",
-         "track_running_stats=True", "momentum=0.1", "approximate='none'"}  # titles leave them out
+__all__ = ["Call", "Card", "Picture", "calls", "computed", "give_names", "make_cards", "operands",
+           "path_of", "picture", "tensors", "title_of"]
 
 
 @dataclass(eq=False)
@@ -38,7 +46,8 @@ class Card:
     overwritten: bool = False
     repeats: int = 1         # folded: so many modules alike, one after the other
     twins: list = field(default_factory=list)  # copies of the tensor that the engine kept apart
-    shares: list = field(default_factory=list)   # contributions that arrive here
+    exits: int = 0           # folded: how many of its results are used outside
+    shares: list = field(default_factory=list)   # contributions that arrive here; None: unknown
 
     @property
     def array(self):
@@ -47,8 +56,8 @@ class Card:
     @property
     def gradient(self):
         """The gradient as an array, or None."""
-        found = [getattr(t, "_grad", None) for t in (self.tensor, *self.twins)]
-        found = [g.array if isinstance(g, Recorded) else g for g in found if g is not None]
+        found = [gradient_of(t) for t in (self.tensor, *self.twins)]
+        found = [g for g in found if g is not None]
         return np.sum(found, axis=0) if len(found) > 1 else found[0] if found else None
 
     @property
@@ -63,7 +72,10 @@ class Arrow:
     source: Card
     target: Card
     tracked: bool
-    share: object = None  # a Contribution, or None if unknown
+    share: object = None  # a Contribution: the rule as text; None: it does not print
+    value: object = None  # the array that it brings now; None: not known, or not yet
+    stale: bool = False   # was a value that its rule reads changed in place since then?
+    inner: bool = False   # is the gradient for another result of `source` than it shows?
 
 
 @dataclass(eq=False)
@@ -75,143 +87,10 @@ class Picture:
     folded: int     # how many operations are hidden in folded cards
 
 
-def operands(t):
-    """(position, tensor or array) of the inputs of t's record, as they were then."""
-    for i, x in enumerate(t.inputs):
-        if isinstance(x, Recorded):
-            yield i, as_of(x, t.order)
-        elif isinstance(x, np.ndarray) and not (t.op.name in ("getitem", "setitem") and regular(x)):
-            yield i, x
-
-
-def computed(t):
-    """Is t the result of a tracked record (rather than a leaf)?"""
-    return isinstance(t, Recorded) and t.op is not None and t.requires_grad
-
-
-def tensors(outputs):
-    """All tensors and arrays behind outputs, every one after what it was computed from."""
-    found, order = set(), []
-
-    def meet(x):
-        if id(x) not in found:
-            found.add(id(x))
-            order.append(x)
-    for t in reversed(history(outputs)):
-        if computed(t):
-            for _, x in operands(t):
-                if not computed(x):
-                    meet(x)
-            meet(t)
-    for t in outputs:
-        meet(t)
-    return order
-
-
-# --- modules --------------------------------------------------------------------------------------
-
-def path_of(module):
-    return getattr(module, "_path", "") or ""
-
-
-def is_loss(module):
-    return type(module).__name__.endswith("Loss")
-
-
-def title_of(module):
-    """A module in a few words: "l1: Linear(2, 3)"."""
-    kind, text = type(module).__name__, repr(module)
-    if "\n" in text or not text.startswith(kind):
-        text = kind
-    if text.endswith(")") and "(" in text:
-        head, _, inside = text[:-1].partition("(")
-        parts = [part for part in inside.split(", ") if part and part not in USUAL]
-        for prefix in PLAIN:
-            parts = [part.removeprefix(prefix) for part in parts]
-        text = f"{head}({', '.join(parts)})"
-    path = path_of(module)
-    return f"{path}: {text}" if path else text
-
-
-def folding(records, fold, depth, expand):
-    """record -> the key of the module call it is folded into, or None."""
-    paths = {path_of(t.module) for t in records if t.module is not None}
-    known = {".".join(p.split(".")[:n]) for p in paths for n in range(1, p.count(".") + 2)}
-    for path in expand:
-        if path not in known:
-            there = ", ".join(map(repr, sorted(known))) or "no modules"
-            raise ValueError(f"draw: expand names {path!r}, but no module of that path computed "
-                             f"anything here; there are {there}")
-
-    def key(t):
-        module = t.module
-        if module is None or not (fold or depth is not None):
-            return None
-        path = path_of(module)
-        if any(path == e or path.startswith(e + ".") for e in expand):
-            return None
-        if depth is None or is_loss(module):
-            return id(module)
-        parts = path.split(".") if path else []
-        return ".".join(parts[:depth]) if len(parts) >= depth else None
-    return key
-
-
-@dataclass(eq=False)
-class Call:
-    """Records that go on one card; `key` is None for a single record that is not folded."""
-
-    key: object
-    records: list
-    repeats: int = 1
-
-
-def calls(order, key):
-    """The Calls of a picture: runs of neighbouring records with one key. Leaves are left out."""
-    runs = []
-    for t in order:
-        if computed(t):
-            k = key(t)
-            if runs and k is not None and runs[-1].key == k:
-                runs[-1].records.append(t)
-            else:
-                runs.append(Call(k, [t]))
-    return runs
-
-
-def merged(runs):
-    """The Calls with modules alike in a row, each computed from the one before, made one Call."""
-    rows = []
-    for run in runs:
-        if rows and follows(rows[-1][-1], run):
-            rows[-1].append(run)
-        else:
-            rows.append([run])
-    result = []
-    for row in rows:
-        if len(row) < REPEATED:
-            result += row
-        else:
-            result.append(Call(row[0].key, [t for run in row for t in run.records], len(row)))
-    return result
-
-
-def follows(first, second):
-    """Is `second` a sibling of `first` that does the same operations on its result?"""
-    if first.key is None or second.key is None or looks(first) != looks(second):
-        return False
-    own, result = {id(t) for t in second.records}, first.records[-1]
-    return all(x is result for t in second.records for _, x in operands(t)
-               if computed(x) and id(x) not in own)
-
-
-def looks(call):
-    """What calls of modules that are alike have in common."""
-    module = call.records[0].module
-    path = call.key if isinstance(call.key, str) else path_of(module)
-    return (path.rpartition(".")[0], type(module).__name__,
-            [(t.op.name, t.array.shape, [getattr(x, "shape", x) for x in t.inputs])
-             for t in call.records])
+def gradient_of(t):
+    """The gradient of a tensor as an array, or None."""
+    g = getattr(t, "_grad", None)
+    return g.array if isinstance(g, Recorded) else g
 
 
 # --- cards ----------------------------------------------------------------------------------------
@@ -224,8 +103,8 @@ def picture(outputs, max_nodes=PICTURE, fold=None, depth=None, expand=(), merge=
     if len(order) > max_nodes and not (fold and depth is not None) and fold is not True:
         refuse(len(order), max_nodes)
     records = [t for t in order if computed(t)]
-    groups = calls(order, folding(records, fold, depth, expand))
-    cards, home = make_cards(order, merged(groups) if merge else groups, outputs)
+    groups, ends = calls(order, folding(records, fold, depth, expand)), {id(t) for t in outputs}
+    cards, home = make_cards(order, merged(groups, ends) if merge else groups, outputs)
     if len(cards) > max_nodes:
         refuse(len(cards), max_nodes)
     mark_overwritten(cards)
@@ -245,7 +124,7 @@ def refuse(n, max_nodes):
 def make_cards(order, groups, outputs):
     """(cards in topological order, {id(tensor): card}); `groups` are the Calls."""
     group_of = {id(t): number for number, call in enumerate(groups) for t in call.records}
-    users, shown = uses(groups, group_of, outputs)
+    users, exits = uses(groups, group_of, outputs)
     ends = {id(t) for t in outputs}
     cards, home, inside = [], {}, []
     drawn, at = {}, {}  # cards of groups, and of records by their tick
@@ -266,39 +145,43 @@ def make_cards(order, groups, outputs):
             continue
         else:
             number = group_of[id(t)]
-            card = result_card(groups[number], shown.get(number, groups[number].records[-1]), ends)
+            card = result_card(groups[number], exits.get(number, {}), ends)
             drawn[number] = at[card.tensor.order] = card
         home[id(t)] = card
         cards.append(card)
     for p, number in inside:
         drawn[number].parameters.append(p)
+    place = {id(t): n for n, t in enumerate(order)}
+    cards.sort(key=lambda card: place[id(card.records[-1] if card.records else card.tensor)])
     return cards, home
 
 
 def uses(groups, group_of, outputs):
     """({id(leaf): {group: a record of it that uses the leaf}},
-    {group: its youngest record that is used outside})"""
-    users, shown = collections.defaultdict(dict), {}
+    {group: {id: a record of it that is used outside, or an output}})"""
+    users, exits = collections.defaultdict(dict), collections.defaultdict(dict)
     for call in groups:
         for t in call.records:
             for _, x in operands(t):
                 if not computed(x):
                     users[id(x)].setdefault(group_of[id(t)], t)
                 elif group_of[id(x)] != group_of[id(t)]:
-                    number = group_of[id(x)]
-                    shown[number] = max(shown.get(number, x), x, key=lambda t: t.order)
+                    exits[group_of[id(x)]][id(x)] = x
     for t in outputs:
         if id(t) in group_of:
-            shown[group_of[id(t)]] = t
-    return users, shown
+            exits[group_of[id(t)]][id(t)] = t
+    return users, exits
 
 
-def result_card(call, t, ends):
-    """The card of a Call that shows its tensor t; `ends` are the ids of the outputs."""
+def result_card(call, exits, ends):
+    """The card of a Call. It shows the youngest result that is an output or is used outside;
+    `ends` are the ids of the outputs."""
+    shown = [t for t in exits.values() if id(t) in ends] or exits.values() or call.records[-1:]
+    t = max(shown, key=lambda t: t.order)
     role = "op" if id(t) not in ends else "loss" if t.array.size == 1 else "output"
     card = Card(t, role, t.module)
     if call.key is not None:
-        card.records, card.repeats = call.records, call.repeats
+        card.records, card.repeats, card.exits = call.records, call.repeats, len(exits)
     return card
 
 
@@ -403,38 +286,89 @@ def clashes(letter, given, n):
 # --- arrows ---------------------------------------------------------------------------------------
 
 def make_arrows(cards, home, names):
-    """Arrows in the order of their targets; shares of the gradient are noted at their sources."""
+    """Arrows in the order of their targets; what they bring is noted at their sources."""
     arrows = []
     for card in cards:
         if card.records:
             arrows += folded_arrows(card, home, names)
         elif computed(card.tensor):
-            shares = explained(card.tensor, names, card.gradient)
+            g = card.gradient
+            shares, values = explained(card.tensor, names, g), {}
+            if g is not None:
+                values = {i: share.value for i, share in shares.items()} or sent(card.tensor, g)
+            old = [i for i in values if changed_since(card.tensor, i)]
+            values = {i: c for i, c in values.items() if i not in old}
             for i, x in operands(card.tensor):
                 if id(x) in home:
-                    arrows.append(Arrow(home[id(x)], card, is_tracked(x), shares.get(i)))
+                    source = home[id(x)]
+                    arrows.append(Arrow(source, card, is_tracked(x), shares.get(i), values.get(i),
+                                        i in old, not is_shown(x, source)))
     for arrow in arrows:
-        if arrow.tracked:
-            known = arrow.share is not None and arrow.target.gradient is not None
-            arrow.source.shares.append(arrow.share.value if known else None)
+        if arrow.tracked and not arrow.inner:
+            arrow.source.shares.append(arrow.value)
     return arrows
+
+
+def is_shown(x, card):
+    """Is x the tensor that the card shows, or a copy of it?"""
+    return x is card.tensor or any(x is t for t in card.twins)
+
+
+def changed_since(t, i):
+    """Was a value that the rule of input i reads changed in place after t was recorded? Optimizers
+    do that to parameters: what the rule would give now is not what it gave in the backward pass."""
+    for j, x in enumerate((t, *t.inputs), start=-1):
+        memory = x.memory if isinstance(x, Recorded) else None
+        if memory is not None:
+            memory.look()
+            if memory.changed > t.order and t.op.reads_value(i, j):
+                return True
+    return False
+
+
+def sent(t, g):
+    """{input position: array} that the record of t sends on when g arrives; {} if it cannot."""
+    try:
+        with np.errstate(all="ignore"):
+            return {i: c for i, _, c in contributions(t, g)}
+    except Exception:  # a rule of the user's that fails, or values that are gone
+        return {}
 
 
 def folded_arrows(card, home, names):
     """The arrows into a folded call: one from each card that it uses."""
     sources = {}
     for t in card.records:
-        for _, x in operands(t):
+        for i, x in operands(t):
             if id(x) in home and home[id(x)] is not card:
-                sources.setdefault(id(home[id(x)]), []).append(x)
+                sources.setdefault(id(home[id(x)]), []).append((t, i, x))
     shares = {}
-    if len(card.records) <= EXPLAINED:
+    if len(card.records) <= EXPLAINED and card.exits < 2:  # else the text would be a part of it
         shares = explained_call(card.records, card.tensor, names, card.gradient)
     arrows = []
-    for xs in sources.values():
-        share = shares.get(id(xs[0])) if len({id(x) for x in xs}) == 1 else None
-        arrows.append(Arrow(home[id(xs[0])], card, any(map(is_tracked, xs)), share))
+    for uses_of in sources.values():
+        x = uses_of[0][2]
+        source, alone = home[id(x)], len({id(x) for _, _, x in uses_of}) == 1
+        arrows.append(Arrow(source, card, any(is_tracked(x) for _, _, x in uses_of),
+                            shares.get(id(x)) if alone else None, brought(uses_of),
+                            any(changed_since(t, i) for t, i, _ in uses_of),
+                            not (alone and is_shown(x, source))))
     return arrows
+
+
+def brought(uses_of):
+    """The sum of what records send to one tensor: uses_of lists (record, input position, tensor).
+    None if that is not known, or if they are several tensors."""
+    if len({id(x) for _, _, x in uses_of}) > 1:
+        return None
+    found, gradients = [], {id(t): gradient_of(t) for t, _, _ in uses_of}
+    for t, i, _ in uses_of:
+        g = gradients[id(t)]
+        if g is not None:
+            found.append(sent(t, g).get(i))
+    if not found or any(c is None for c in found):
+        return None
+    return np.sum(found, axis=0) if len(found) > 1 else found[0]
 
 
 def is_tracked(x):
