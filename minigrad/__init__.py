@@ -246,7 +246,6 @@ from minigrad.matrices import (
     mm,
     mv,
     outer,
-    trace,
     tril,
     triu,
 )
@@ -307,7 +306,10 @@ warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"minigrad\.(o
 LATER = {"accelerator": "minigrad.accelerator", "backends": "minigrad.backends",
          "cuda": "minigrad.cuda", "data": "minigrad.data", "inspect": "minigrad.inspect",
          "utils": "minigrad.utils",
-         "draw": "minigrad.inspect", "load": "minigrad.io", "save": "minigrad.io",
+         "backward_steps": "minigrad.inspect", "draw": "minigrad.inspect",
+         "explain": "minigrad.inspect", "health": "minigrad.inspect",
+         "load_trace": "minigrad.inspect", "trace": "minigrad.inspect",
+         "load": "minigrad.io", "save": "minigrad.io",
          "from_torch": "minigrad.carry", "to_torch": "minigrad.carry",
          "get_num_threads": "minigrad.threads", "set_num_threads": "minigrad.threads"}
 

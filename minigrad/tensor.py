@@ -8,13 +8,14 @@ from minigrad.engine import Recorded, clock, describe, shared_memory, snapshot, 
 from minigrad.methods import Methods
 from minigrad.numpy_names import NUMPY
 from minigrad.printing import text_of
+from minigrad.richtext import Shown, tensor_html
 from minigrad.words import Device, Size
 
 
 DTYPE_NAMES = {"float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool"}
 
 
-class Tensor(Methods, Recorded, results=True):
+class Tensor(Methods, Shown, Recorded, results=True):
     """A NumPy array that remembers how it was computed.
 
     Made by minigrad.tensor(...). `array` is the value; `grad` the accumulated gradient; `op`,
@@ -275,6 +276,9 @@ class Tensor(Methods, Recorded, results=True):
 
     def __repr__(self):
         return text_of(self)
+
+    def _html(self):
+        return tensor_html(self)
 
     def __format__(self, spec):
         if self.array.ndim == 0 and type(self) is Tensor:

@@ -11,6 +11,7 @@ import numpy as np
 
 from minigrad.creation import tensor
 from minigrad.engine import Recorded, mode, written
+from minigrad.richtext import Shown, module_html
 from minigrad.tensor import Tensor
 
 
@@ -69,7 +70,7 @@ class HookHandle:
         self.remove()
 
 
-class Module:
+class Module(Shown):
     """Base of layers, losses and networks: assign parameters and submodules, define forward.
 
     A subclass may leave out super().__init__(): there is nothing to forget.
@@ -423,6 +424,9 @@ class Module:
         extra = self.extra_repr()
         members = [f"({name}): {indented(m)}" for name, m in self._modules.items()]
         return framed(type(self).__name__, extra, members)
+
+    def _html(self):
+        return module_html(self)
 
 
 def fitting(value, t):
