@@ -17,6 +17,7 @@ COMMANDS = {
     "train": "train a network on a data set or a CSV file",
     "predict": "use a trained network",
     "graph": "draw what a program of yours computed",
+    "report": "write the page of a recorded run",
     "doctor": "say what is installed and what is missing",
 }
 
@@ -57,6 +58,12 @@ trust. NAME is one of its variables: a tensor, a list of tensors, or a function
 without arguments that returns one of these. What the file prints goes to
 stderr. Gradients are shown as they are at its end; before backward() they are
 "none yet".""",
+    "report": """
+  {0} report run.npz
+  {0} report run.npz -o run.html --force
+
+Inside `with minigrad.trace(model, optimizer) as run:` a run is recorded;
+run.save("run.npz") writes the file.""",
     "doctor": """
   {0} doctor
   {0} doctor --json""",
@@ -148,7 +155,7 @@ def root():
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands", parser_class=Parser)
     for name, add in (("train", add_train), ("predict", add_predict), ("graph", add_graph),
-                      ("doctor", add_doctor)):
+                      ("report", add_report), ("doctor", add_doctor)):
         sub = commands.add_parser(name, help=COMMANDS[name], **style(name),
                                   description=f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}.")
         add(sub)
@@ -236,6 +243,15 @@ def add_graph(parser):
     add("--title", metavar="TEXT", help="instead of the formula")
 
 
+def add_report(parser):
+    """The options of `report`."""
+    parser.set_defaults(run=run_report)
+    add = parser.add_argument
+    add("trace", metavar="RUN.npz", help="a run saved by run.save()")
+    add("-o", "--output", metavar="FILE.html", help="- for stdout (default: beside the run)")
+    add("--force", action="store_true", help="replace that file")
+
+
 def add_doctor(parser):
     """`doctor` has no options of its own."""
     parser.set_defaults(run=run_doctor)
@@ -254,6 +270,11 @@ def run_predict(options):
 def run_graph(options):
     from minigrad.inspect import graph_command
     return graph_command.graph(options)
+
+
+def run_report(options):
+    from minigrad import reporting
+    return reporting.report(options)
 
 
 def run_doctor(options):

@@ -18,8 +18,8 @@ import numpy as np
 
 from minigrad import io, matrices
 from minigrad.engine import Recorded, mode
-from minigrad.inspect import runs
-from minigrad.inspect.recorder import Film, Recorder, Settings
+from minigrad.inspect import report, runs
+from minigrad.inspect.recorder import WHY, Film, Recorder, Settings
 from minigrad.nn.module import Module
 from minigrad.optim import explaining, rules
 from minigrad.optim.asking import unknown_name
@@ -47,36 +47,12 @@ def trace(model, optimizer=None, every=1, *, budget=BUDGET):
     if isinstance(model, Optimizer) and (optimizer is None or isinstance(optimizer, Module)):
         model, optimizer = optimizer, model
     if not isinstance(optimizer, Optimizer) or not (model is None or isinstance(model, Module)):
-        raise TypeError("trace takes a Module and its optimizer, trace(model, optimizer); got "
-                        f"{type(model).__name__} and {type(optimizer).__name__}")
+        raise TypeError("trace takes a Module (or None) and its optimizer, trace(model, "
+                        f"optimizer); got {type(model).__name__} and {type(optimizer).__name__}")
     for name, value in (("every", every), ("budget", budget)):
         if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
             raise ValueError(f"trace: {name} must be a whole number from 1 on, got {value!r}")
-    named, aliases = parameters_of(model, optimizer)
-    return Run(Recorder(optimizer, named, int(every), int(budget)), model, optimizer, aliases)
-
-
-def parameters_of(model, optimizer):
-    """({name: tensor} of the model and the optimizer, {other name of a shared tensor: its name})"""
-    named, aliases, first = {}, {}, {}
-    if model is not None:
-        for name, p in model.named_parameters(remove_duplicate=False):
-            if id(p) in first:
-                aliases[name] = first[id(p)]
-            else:
-                named[name], first[id(p)] = p, name
-    number = 0
-    for group in optimizer.param_groups:
-        for p, name in zip(group["params"], group["param_names"]):
-            name = name or p.name or f"parameter {number}"
-            number += 1
-            if id(p) in first:
-                aliases.setdefault(name, first[id(p)])
-                continue
-            while name in named:  # a tensor of the model was replaced, the optimizer has the old
-                name += " (not in the model)"
-            named[name], first[id(p)] = p, name
-    return named, {alias: name for alias, name in aliases.items() if alias not in named}
+    return Run(Recorder(model, optimizer, int(every), int(budget)), model, optimizer)
 
 
 class Run:
@@ -90,9 +66,9 @@ class Run:
     seconds    (n,) since the recording began
     """
 
-    def __init__(self, tape, model=None, optimizer=None, aliases=()):
+    def __init__(self, tape, model=None, optimizer=None):
         self.tape, self.model, self.optimizer = tape, model, optimizer
-        self.aliases, self._norms, self._last = dict(aliases), (-1, None), (None, None)
+        self._norms, self._last = (-1, None), (None, None)
 
     def __enter__(self):
         if not isinstance(self.tape, Recorder):
@@ -123,6 +99,11 @@ class Run:
         return self.tape.every
 
     @property
+    def aliases(self):
+        """{other name of a shared parameter: the name it is recorded under}"""
+        return self.tape.aliases
+
+    @property
     def names(self):
         return list(self.tape.parameters)
 
@@ -140,8 +121,14 @@ class Run:
 
     @property
     def lr(self):
-        rates = np.array(self.tape.lr, float)
-        return rates[:, 0] if rates.ndim == 2 and rates.shape[1] == 1 else rates
+        rates = self.rates()
+        return rates[:, 0] if rates.shape[1] == 1 else rates
+
+    def rates(self):
+        """lr as (n, groups); NaN before a group was added."""
+        groups = max(map(len, self.tape.lr), default=1)
+        rates = [row + [math.nan] * (groups - len(row)) for row in self.tape.lr]
+        return np.array(rates, float).reshape(-1, groups)
 
     @property
     def grad_norm(self):
@@ -176,7 +163,8 @@ class Run:
         data       the weights before the update
         grad       the gradient as backward and clipping left it; NaN where there was none
         g, ...     every name of the rule: Adam has g (after decay and maximize), m, v, m_hat,
-                   v_hat, denominator, step; single numbers (its hyperparameters, t) are (steps,)
+                   v_hat, denominator, step; single numbers (its hyperparameters, t) are (steps,).
+                   A state is what the step left, as in optimizer.state
         adaptive, decay   the two parts of the change: the rule's own, decoupled weight decay's
         delta      the change: the weights after it are data + delta, to the last bit where the
                    rule subtracts its step from the weights, to 1 ulp where it shrinks them as well
@@ -233,9 +221,12 @@ class Run:
         note = f"the gradient is the sum of {calls} backward calls" if calls > 1 else ""
         if carried:
             note += (f", {carried} of them from before the last step: zero_grad() was not called")
-        return Update(name, self.kind, used.rule, self.tape.steps[at], int(film.t[at]),
-                      film.quantities[".data"][at], film.quantities[".grad"][at], states,
-                      used.hyperparameters, used.modifiers, note)
+        data = film.quantities[".data"][at]
+        with np.errstate(all="ignore"):
+            after = (data + film.quantities[".delta"][at]).astype(data.dtype)
+        return Update(name, self.kind, used.rule, self.tape.steps[at], int(film.t[at]), data,
+                      film.quantities[".grad"][at], states, used.hyperparameters, used.modifiers,
+                      note, after)
 
     def explain(self, name, index=None, step=None, notation=None):
         """How one number of a parameter changed at a recorded step (by default the last): the rule
@@ -247,28 +238,14 @@ class Run:
         name = self.named(name)
         update = self.update(name, step)
         if update is None:
-            return explaining.not_stepped(name, self.situation(name), kind=self.kind,
-                                          step=self.tape.steps[self.position(step)], index=index)
+            at = self.position(step)
+            return explaining.not_stepped(name, WHY[self.tape.film(name).settings[at]],
+                                          kind=self.kind, step=self.tape.steps[at], index=index)
         if not callable(update.rule):
             raise ValueError(f"this run was stepped by the rule {update.rule!r}, which is not one "
                              "of minigrad's, and files hold no code; pass the function: "
                              "load_trace(path, rule=...)")
         return explaining.explained(update, index, notation)
-
-    def situation(self, name):
-        """Why a parameter was not stepped."""
-        p = self.tape.parameters[name]
-        if p is None or self.optimizer is None:
-            return "no gradient"
-        members = [q for group in self.optimizer.param_groups for q in group["params"]]
-        if not any(q is p for q in members):
-            return "replaced" if f"{name} (not in the model)" in self.tape.parameters else \
-                "not in any group"
-        if self.model is not None:
-            now = dict(self.model.named_parameters()).get(name, p)
-            if now is not p and not name.endswith(" (not in the model)"):
-                return "replaced"
-        return "no gradient" if p.requires_grad else "frozen"
 
     # --- files and displays -----------------------------------------------------------------------
 
@@ -281,7 +258,7 @@ class Run:
         films = {name: tape.film(name)._asdict() for name in self.names}
         io.save({"minigrad trace": VERSION, "kind": tape.kind, "every": tape.every,
                  "aliases": self.aliases, "steps": self.steps, "loss": self.loss,
-                 "lr": np.array(tape.lr, float), "seconds": self.seconds,
+                 "lr": self.rates(), "seconds": self.seconds,
                  "backwards": np.array(tape.backwards, int).reshape(-1, 2),
                  "settings": settings, "parameters": films}, path)
 
@@ -292,6 +269,12 @@ class Run:
     def table(self, step=None):
         """Text: all parameters at a recorded step (by default the last), a line each."""
         return runs.table(self, step)
+
+    def report(self, path, graph=None, *, budget=BUDGET):
+        """Writes the page of this run, one HTML file to look through it offline: the loss, every
+        gradient and update at every step, one weight's update line by line. graph: a Graph to show
+        below. Above `budget` numbers every k-th step is kept, and the page says so. Returns path."""
+        return report.report(self, path, graph, budget=budget)
 
     def plot(self, names=None):
         """A matplotlib Figure: loss, gradients, ratio and lr over the steps."""
@@ -349,6 +332,7 @@ class Stored:
 
     def __init__(self, content, rule):
         self.kind, self.every = content["kind"], content["every"]
+        self.aliases = dict(content["aliases"])
         self.films = {name: Film(**film) for name, film in content["parameters"].items()}
         self.parameters = dict.fromkeys(self.films)  # the tensors are gone
         self.steps = content["steps"].tolist()
@@ -363,16 +347,22 @@ class Stored:
 
 
 def rule_name(rule):
-    """How a file refers to a rule."""
-    return getattr(rule, "__name__", repr(rule)) if callable(rule) else rule
+    """How a file refers to a rule: "adam" is minigrad's, "mine.adam" the one of a module mine."""
+    if not callable(rule):
+        return rule
+    name = getattr(rule, "__name__", type(rule).__name__)
+    ours = getattr(rules, name, None) is rule
+    return name if ours else f"{rule.__module__}.{name}"
 
 
 def rule_named(name, given):
-    """The rule of that name: the one given, or minigrad's. The name itself if it is neither."""
-    if given is not None and rule_name(given) == name:
+    """The rule of that name: the one given, whatever module it is in now, or minigrad's. The name
+    itself if it is neither."""
+    if "." not in name:
+        return getattr(rules, name, name)
+    if given is not None and rule_name(given).rpartition(".")[2] == name.rpartition(".")[2]:
         return given
-    known = getattr(rules, name, None)
-    return known if callable(known) and known.__module__ == rules.__name__ else name
+    return name
 
 
 def load_trace(path, rule=None):
@@ -392,7 +382,7 @@ def load_trace(path, rule=None):
                                  f"this minigrad reads version {VERSION}; record the run again, "
                                  "or use the minigrad that wrote it")
     try:
-        return Run(Stored(content, rule), aliases=content["aliases"])
+        return Run(Stored(content, rule))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise io.FileFormatError(f"{os.fspath(path)} is a damaged trace ({error!r}); use another "
                                  "copy, or record the run again") from None
