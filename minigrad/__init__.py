@@ -306,7 +306,7 @@ warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"minigrad\.(o
 LATER = {"accelerator": "minigrad.accelerator", "backends": "minigrad.backends",
          "cuda": "minigrad.cuda", "data": "minigrad.data", "inspect": "minigrad.inspect",
          "utils": "minigrad.utils",
-         "backward_steps": "minigrad.inspect", "draw": "minigrad.inspect",
+         "compile": "minigrad.codegen.compiled", "backward_steps": "minigrad.inspect", "draw": "minigrad.inspect",
          "explain": "minigrad.inspect", "health": "minigrad.inspect",
          "load_trace": "minigrad.inspect", "trace": "minigrad.inspect",
          "load": "minigrad.io", "save": "minigrad.io",

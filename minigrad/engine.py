@@ -30,9 +30,9 @@ clock = itertools.count(1).__next__
 
 class Mode(threading.local):
     """What each thread is doing now: is it recording, inside which Module, and who watches."""
-    recording = True
-    module = None
+    recording, module = True, None
     recorders = ()  # of minigrad.trace: told of every backward pass
+    tracing = None  # or a list, while a program is made of what runs: see `beside`
 
 
 mode = Mode()
@@ -270,7 +270,7 @@ class Primitive:
             y = self.owned(t, y, inputs)
         t.array = y
         t.requires_grad = tracked and recording and y.dtype.kind == "f"
-        if t.requires_grad or t.memory is not None:  # untracked views remember their base as well
+        if t.requires_grad or t.memory is not None or mode.tracing is not None:  # views: their base
             t.op, t.inputs, t.options = self, inputs if plain else own(inputs), options
             t.order, t.module = clock(), mode.module
         else:

@@ -12,7 +12,8 @@ import math
 import numpy as np
 
 from minigrad import ops, random
-from minigrad.engine import describe, wrap, written
+from minigrad.beside import beside
+from minigrad.engine import Primitive, describe, wrap
 from minigrad.functions import matmul, sigmoid, tanh
 from minigrad.nn.activations import (
     celu, elu, gelu, glu, hardshrink, hardsigmoid, hardswish, hardtanh, leaky_relu, log_softmax,
@@ -110,9 +111,17 @@ def dropout(input, p=0.5, training=True, inplace=False):
     if input.dtype.kind != "f":
         raise RuntimeError("dropout scales its input, which must be floating point: the "
                            f"{describe(input)} has dtype {input.dtype}")
-    keep = random.generator().random(input.shape) >= p
-    mask = wrap((keep * (0.0 if p == 1 else 1 / (1 - p))).astype(input.dtype))
+    mask = dropout_mask(input, p=p)
     return input.mul_(mask) if inplace else input * mask
+
+
+def kept_or_zero(x, p):
+    """Numbers like x: 0 with probability p, else 1 / (1 - p)."""
+    keep = random.generator().random(x.shape) >= p
+    return (keep * (0.0 if p == 1 else 1 / (1 - p))).astype(x.dtype)
+
+
+dropout_mask = Primitive(kept_or_zero, name="dropout_mask")
 
 
 def dropout2d(input, p=0.5, training=True, inplace=False):
@@ -192,17 +201,16 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
         dims = 0 if input.ndim == 2 else (0, *range(2, input.ndim))
         y = ops.standardize(input, dim=dims, eps=eps)
         if training and running_mean is not None:
-            move(running_mean, input.array.mean(axis=dims), momentum)
-            move(running_var, input.array.var(axis=dims) * n / (n - 1), momentum)
+            beside(move, input, running_mean, running_var, dims=dims, n=n, momentum=momentum)
     else:
         y = (input - column(running_mean, input)) / ops.sqrt(column(running_var, input) + eps)
     return scaled(y, column(weight, input), column(bias, input))
 
 
-def move(running, batch, momentum):
-    """A running statistic, part of the way (momentum) toward that of the batch."""
-    running.array[...] = (1 - momentum) * running.array + momentum * batch.reshape(-1)
-    written(running)
+def move(x, mean, var, dims, n, momentum):
+    """The running statistics, part of the way (momentum) toward those of the batch x."""
+    mean[...] = (1 - momentum) * mean + momentum * x.mean(axis=dims).reshape(-1)
+    var[...] = (1 - momentum) * var + momentum * (x.var(axis=dims) * n / (n - 1)).reshape(-1)
 
 
 def refuse_single(input):

@@ -8,8 +8,9 @@ these are taken over: the batch for each feature (BatchNorm), the features of ea
 import numpy as np
 
 from minigrad import dtypes
+from minigrad.beside import beside
 from minigrad.creation import ones, tensor, zeros
-from minigrad.engine import describe, written
+from minigrad.engine import describe, mode
 from minigrad.nn import functional as F
 from minigrad.nn import init
 from minigrad.nn.fresh import fresh, positive
@@ -34,6 +35,11 @@ class Norm(Module):
             init.ones_(self.weight)
         if self.bias is not None:
             init.zeros_(self.bias)
+
+
+def count_up(x, count):
+    """One batch more."""
+    count[...] += 1
 
 
 class BatchNorm(Norm):
@@ -83,9 +89,13 @@ class BatchNorm(Norm):
         batch, momentum = self.training or self.running_mean is None, self.momentum
         if self.training and self.track_running_stats:
             F.refuse_single(input)  # before anything is counted
-            self.num_batches_tracked.array[...] += 1
-            written(self.num_batches_tracked)
+            beside(count_up, input, self.num_batches_tracked)
             if momentum is None:
+                if mode.tracing is not None:
+                    raise NotImplementedError(
+                        f"{type(self).__name__}(momentum=None) has another momentum in every "
+                        "step, which a compiled step cannot follow; train it eagerly, or give it "
+                        "a momentum")
                 momentum = 1 / self.num_batches_tracked.item()
         kept = (None, None) if self.training and not self.track_running_stats else (
             self.running_mean, self.running_var)

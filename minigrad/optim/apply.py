@@ -2,8 +2,8 @@
 
 The one trick: an elementwise rule does not care how its numbers are arranged. So small parameters
 are joined into one vector (twenty layers cost about as much as one), and large ones are walked in
-blocks whose intermediate arrays stay in the processor's cache. Either way the rule that is called
-is the one in rules.py, and the numbers are equal to the last bit.
+blocks whose intermediate arrays stay in the processor's cache. The rule is the one in rules.py, or
+the in-place form that fast.py derives from it; the numbers are equal to the last bit.
 
 Who is joined with whom is a plan, kept from step to step and made again when it no longer fits: a
 gradient came or went, an array was replaced, the group or its rule was changed.
@@ -15,6 +15,7 @@ import operator
 import numpy as np
 
 from minigrad.engine import describe, written
+from minigrad.optim.fast import fast, scalars_of
 from minigrad.optim.rules import anatomy, update
 
 SMALL = 16384  # parameters below this many numbers are joined
@@ -103,6 +104,7 @@ class Batch:
         self.states = [self.recalled(name) for name in self.names]
         self.entries = None  # of the memory, made at the first step: None leaves no trace before
         self.keeps, self.last = n <= SMALL, None  # what the last step started from, to explain it
+        self.form = self.memory_of = self.buffers = None  # of the rule in place: see in_place
 
     def parts(self, vector):
         """Views of a vector, one per parameter, in the parameter's shape."""
@@ -155,9 +157,64 @@ class Batch:
         """One update of all members, written into their arrays and into the memory. `witness`, if
         there is one, is told of every block: what the rule was given, and what it called it."""
         t, w, g = self.t + 1, self.w, self.gathered()
+        start = self.copied(w, g, self.states) if self.keeps else None
+        if witness is not None or not self.in_place(t, g, hyperparameters, modifiers):
+            self.compute(t, w, g, hyperparameters, modifiers, witness)
+        self.t, self.gradients = t, []
+        self.last = start and (*start, t, hyperparameters, modifiers)
+        for entry in self.entries:
+            entry["step"] = t
+        if self.joined:
+            for array, part in zip(self.arrays, self.new_parts):
+                array[...] = part
+        for p in self.parameters:
+            written(p)
+
+    def in_place(self, t, g, hyperparameters, modifiers):
+        """The update by the rule's in-place form (fast.py), from the second step on, when there is
+        memory for the states. False, with nothing changed, if the rule has none."""
+        if not self.flat or self.entries is None:
+            return False
+        settings = hyperparameters, modifiers
+        if self.form is None or self.form[0] is not hyperparameters:
+            numbers = tuple(i for i, state in enumerate(self.states) if is_number(state))
+            self.form = hyperparameters, fast(self.rule, self.dtype, numbers, settings), \
+                scalars_of(*settings)
+        _, form, scalars = self.form
+        version = form.version(t, settings, self.states)
+        if version is None:
+            return False
+        if self.memory_of is not version:
+            self.memory_of, self.buffers = version, self.set_aside(version)
+        for block, w, out, views, buffers in self.buffers:
+            for i in form.numbers:
+                views[i] = self.states[i]
+            found = version.run(w, g[block], out, *views, t, *scalars, *buffers)
+            if not self.joined and not version.aliased:
+                w[...] = out
+        for i, number in zip(form.numbers, found):
+            if number is not self.states[i]:
+                self.states[i] = number
+                self.remember(self.names[i], number)
+        return True
+
+    def set_aside(self, version):
+        """(block, w, out, states, buffers) of every block: the arrays that `version` works in."""
+        most = min(self.w.size, BLOCK)
+        buffers = [np.empty(most, dtype) for dtype in version.buffers]
+        spare = None if self.joined or version.aliased else np.empty(most, self.dtype)
+        found = []
+        for block in self.blocks:
+            w = self.w[block]
+            out = self.new_w[block] if spare is None else spare[:w.size]
+            found.append((block, w, out, [s if is_number(s) else s[block] for s in self.states],
+                          [buffer[:w.size] for buffer in buffers]))
+        return found
+
+    def compute(self, t, w, g, hyperparameters, modifiers, witness):
+        """The update by the rule as it is written."""
         states, kept = self.states, list(self.states)
         rule = self.rule if witness is None else witness.rule(self.rule)
-        start = self.copied(w, g, states) if self.keeps else None
         for block in self.blocks:
             old = [state if is_number(state) else state[block] for state in states]
             old_w, old_g = w[block], g[block]
@@ -173,15 +230,7 @@ class Batch:
         for name, state, before in zip(self.names, kept, states):
             if state is not before:
                 self.remember(name, state)
-        self.t, self.states, self.gradients = t, kept, []
-        self.last = start and (*start, t, hyperparameters, modifiers)
-        for entry in self.entries:
-            entry["step"] = t
-        if self.joined:
-            for array, part in zip(self.arrays, self.new_parts):
-                array[...] = part
-        for p in self.parameters:
-            written(p)
+        self.states = kept
 
     def copied(self, w, g, states):
         """What a step starts from, safe from being overwritten until the next one."""
@@ -201,7 +250,8 @@ class Batch:
         for part, array in zip(self.w_parts, self.arrays):
             part[...] = array
         for part, gradient in zip(self.g_parts, self.gradients):
-            part[...] = gradient
+            if part is not gradient:  # a compiled step writes gradients here itself
+                part[...] = gradient
         return self.g
 
     def begin(self, w, new_w, new):
