@@ -12,6 +12,7 @@ is refused; the first step of every program is held against the eager one.
 """
 
 import builtins
+import math
 import warnings
 from dataclasses import dataclass, field
 
@@ -28,7 +29,13 @@ MOST = 16  # programs of one step: more shapes than that are a mistake, or work 
 
 
 class NotCompilable(NotImplementedError):
-    """Why a step cannot be compiled; it can always be run eagerly."""
+    """Why a step cannot be compiled; it can always be run eagerly.
+
+    loss    of the step that was asked for, where it was done eagerly all the same; else None, and
+            nothing was changed
+    """
+
+    loss = None
 
 
 def compile(loss_fn, optimizer, *, after_backward=None):
@@ -69,9 +76,22 @@ class Compiled:
     bound: list            # [(tensor, the array it had)]: parameters and buffers the lines name
     modules: list          # [(module, was it training)]
     outside: list          # [(namespace, name, value)]: numbers that loss_fn sees around it
-    sums: list             # arrays that must be finite, or the step is done eagerly
+    sums: list             # vectors that must be finite, or the step is done eagerly
+    kinds: list            # (shape, dtype) of each argument, (None, None) of a plain value
     checked: bool = False  # has it been held against the eager step?
     effects: list = field(default_factory=list)
+
+    def fits(self, data):
+        """Are the data of the kind that this program was made for?"""
+        if len(data) != len(self.kinds):
+            return False
+        for x, (shape, dtype) in zip(data, self.kinds):
+            if shape is None:
+                return False  # a plain value: looked up
+            array = x.array if isinstance(x, Recorded) else x
+            if type(array) is not np.ndarray or array.shape != shape or array.dtype is not dtype:
+                return False
+        return True
 
     def holds(self):
         """Is all that the lines took for granted still so?"""
@@ -90,8 +110,13 @@ class CompiledStep:
     def __init__(self, loss_fn, optimizer, after_backward=None):
         self.loss_fn, self.optimizer, self.after_backward = loss_fn, optimizer, after_backward
         self.programs, self.last, self.told = {}, None, set()
+        self.plain = type(optimizer).step is Optimizer.step  # else a subclass does more in step()
 
     def __call__(self, *data):
+        last = self.last  # most calls are like the one before
+        if last is not None and last.checked and last.fits(data) and last.holds() and (
+                not mode.recorders and engine.observer is None):
+            return self.step(last, data)
         if mode.recorders or engine.observer is not None:
             self.say("a run is being traced" if mode.recorders else "anomalies are being detected")
             return self.eager(data)
@@ -113,14 +138,17 @@ class CompiledStep:
         """One step by the program."""
         with np.errstate(all="ignore"):
             loss = program.run(*[x.array if isinstance(x, Recorded) else x for x in data])
-            for array in program.sums:
-                if not np.isfinite(np.add.reduce(array, axis=None)):
+            for vector in program.sums:  # their squares: the quickest look at all numbers
+                if not math.isfinite(np.dot(vector, vector)):
                     return self.eager(data)  # an infinite gradient: the rules know what to do
-        for p, gradient in program.gradients:
-            p._grad = gradient
-        if self.after_backward is not None:
-            self.after_backward()
-        self.optimizer.step()
+            for p, gradient in program.gradients:
+                p._grad = gradient
+            if self.after_backward is not None:
+                self.after_backward()
+            if self.plain:
+                self.optimizer.apply(self.optimizer.prepared())
+            else:
+                self.optimizer.step()
         return wrap(np.asarray(loss))
 
     def eager(self, data):
@@ -237,10 +265,12 @@ class CompiledStep:
             self.after_backward()
         self.optimizer.step()
         if differs:
-            raise NotCompilable(
+            refusal = NotCompilable(
                 f"compile: {differs[0]} of the compiled step differs from the eager one (the step "
                 "was done eagerly, nothing is lost). Something that loss_fn uses changes from call "
                 "to call without being an argument; train eagerly, or pass it as a tensor")
+            refusal.loss = eager.detach()
+            raise refusal
         program.checked = True
         return eager.detach()
 
@@ -369,6 +399,7 @@ class Draft:
     arguments: list
     assumed: bool
     modules: list
+    kinds: list
 
 
 def drafted(loss, effects, parameters, names, given):
@@ -392,7 +423,9 @@ def drafted(loss, effects, parameters, names, given):
     modules = {id(t.module): t.module for t in records if t.module is not None}
     arguments = [names[id(t)] if isinstance(t, Recorded) else None for t in given]
     return Draft(statements, tracer.constants, by_name, gradients, loss_name, arguments,
-                 tracer.assumed, [(m, m.training) for m in modules.values()])
+                 tracer.assumed, [(m, m.training) for m in modules.values()],
+                 [(t.array.shape, t.array.dtype) if isinstance(t, Recorded) else (None, None)
+                  for t in given])
 
 
 def lowered(draft, parameters, homes, effects, outside):
@@ -431,6 +464,13 @@ def lowered(draft, parameters, homes, effects, outside):
     scope = {"np": np, **lowering.names}
     exec(builtins.compile(text, "<compiled step>", "exec"), scope)
     bound = [(t, t.array) for name, t in draft.inputs.items() if name not in draft.arguments]
+    together = {id(home if home.base is None else home.base): joined(home)
+                for _, home in gradients if home is not None}
     return Compiled(scope["step"], f"{head}\n{text}\n", gradients, bound, draft.modules, outside,
-                    [home for _, home in gradients if home is not None] if draft.assumed else [],
-                    effects=effects)
+                    list(together.values()) if draft.assumed else [], draft.kinds, effects=effects)
+
+
+def joined(home):
+    """The vector that a gradient is a part of, or its own numbers in a row."""
+    base = home.base if isinstance(home.base, np.ndarray) else home
+    return base.reshape(-1)

@@ -23,14 +23,31 @@ REDUCE = {"sum": "add", "max": "maximum", "min": "minimum", "prod": "multiply"}
 WHOLE = {"matmul", "vecdot"}  # these read an operand again after writing: never into its memory
 
 
-def plain(node):
-    """A tree as text."""
-    return ast.unparse(ast.fix_missing_locations(node))
+def plain(node, names=None):
+    """A tree as text; `names` {name: the name it has now}."""
+    if isinstance(node, ast.Assign):
+        node.lineno, node.type_comment = 1, None  # which ast.unparse asks for
+    if not names:
+        return ast.unparse(node)
+    parts = [(part, part.id) for part in ast.walk(node) if isinstance(part, ast.Name)]
+    for part, name in parts:  # there and back: quicker than a copy of the tree
+        part.id = names.get(name, name)
+    text = ast.unparse(node)
+    for part, name in parts:
+        part.id = name
+    return text
 
 
 def reads(node):
     """Names that an expression reads."""
-    return [part.id for part in ast.walk(node) if isinstance(part, ast.Name)]
+    found, waiting = [], [node]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Name):
+            found.append(node.id)
+        elif not isinstance(node, ast.Constant):
+            waiting += ast.iter_child_nodes(node)
+    return found
 
 
 def written_by(statement):
@@ -111,15 +128,14 @@ class Lowering:
 
     def run(self):
         self.find_roots()
-        last = self.last_uses()
+        self.last = last = self.last_uses()
         ends = {}
         for name, i in last.items():
             ends.setdefault(i, []).append(name)
         for i, s in enumerate(self.statements):
-            self.dying = set(ends.get(i, ()))
-            self.later = {n for n, at in last.items() if at > i}
+            self.dying, self.now = set(ends.get(i, ())), i
             if s.target is None:
-                self.lines.append(plain(self.renamed(s.node)))
+                self.lines.append(plain(s.node, self.where))
             else:
                 self.place(s)
             for name in ends.get(i, ()):
@@ -150,12 +166,6 @@ class Lowering:
             last[self.root.get(name, name)] = len(self.statements)
         return last
 
-    def renamed(self, node):
-        return Renamed(self.where).visit(ast.parse(ast.unparse(node), mode="eval").body
-                                         if isinstance(node, ast.expr) else
-                                         ast.parse(plain(node))
-                                         .body[0])
-
     def free(self, root):
         buffer = self.where.get(root)
         if buffer in self.owned and root not in self.keep:
@@ -175,11 +185,11 @@ class Lowering:
         if call is None:
             name = self.fresh(s.target)
             self.where[s.target] = name
-            line = plain(self.renamed(s.node))
+            line = plain(s.node, self.where)
             self.lines.append(f"{name} = {line}")
             return None
         function, operands, rest = call
-        text = [plain(self.renamed(x)) for x in operands]
+        text = [plain(x, self.where) for x in operands]
         buffer = self.buffer(s, operands if function not in WHOLE and "." not in function else ())
         self.where[s.target] = buffer
         more = [buffer, *text] if rest is None else [*text, *rest(buffer)]
@@ -189,10 +199,9 @@ class Lowering:
 
     def view(self, s):
         """A view: taken once, before the first call, if what it looks at stays in its place."""
-        node = self.renamed(s.node)
         name = self.fresh(s.target)
-        names = reads(node)
-        text = plain(node)
+        names = [self.where.get(n, n) for n in reads(s.node)]
+        text = plain(s.node, self.where)
         self.where[s.target] = name
         if all(n in self.fixed or n == "np" or callable(self.names.get(n)) for n in names):
             self.names[name] = eval(text, {"np": np, **self.names})
@@ -204,7 +213,7 @@ class Lowering:
     def buffer(self, s, reusable):
         """The name of the memory that a result is written into."""
         home = self.homes.get(s.target)
-        if home is not None and self.root.get(home, home) not in self.later:
+        if home is not None and self.last.get(self.root.get(home, home), -1) <= self.now:
             return home
         wanted = kind(s.value)
         for node in reusable:  # elementwise: into an operand that nobody reads any more
@@ -252,7 +261,8 @@ class Lowering:
             ufunc = getattr(np, function[3:], None)
             if isinstance(ufunc, np.ufunc) and len(node.args) == ufunc.nin and ufunc.nout == 1:
                 more = [f"{k}={v}" for k, v in keywords.items()]
-                return function[3:], node.args, lambda out: [out, *more]
+                out = "out=" if function[3:] in NAMED else ""
+                return function[3:], node.args, lambda buffer: [out + buffer, *more]
             return None
         if isinstance(node.func, ast.Attribute) and node.func.attr in REDUCE:
             return reduction(f"{REDUCE[node.func.attr]}.reduce", node.func.value, node.args,
@@ -262,6 +272,9 @@ class Lowering:
 
 def out_only(out):
     return [out]
+
+
+NAMED = {"maximum", "minimum"}  # NumPy wants their `out` by name
 
 
 def reduction(function, operand, args, keywords):

@@ -101,7 +101,9 @@ def followed(fast, t, hyperparameters, modifiers, states):
     with np.errstate(all="ignore"):
         result = tracer.call(update, (fast.rule, w, g, old, count, settings(hyperparameters)),
                              settings(modifiers))
-    if tracer.outer or len(result) != 1 + len(names):
+    if type(result) is not tuple or len(result) != 1 + len(names):
+        raise Unfollowed("returns something else than weights and states")
+    if tracer.outer:
         raise Unfollowed("reads names from around it that may change")
     return version_of(fast, tracer, result, w, g, old, count, scalars)
 

@@ -179,6 +179,13 @@ class Optimizer(Saving, Asking, Shown):
         if closure is not None:
             with recording(True):
                 loss = closure()
+        work = self.prepared()
+        with np.errstate(all="ignore"):
+            self.apply(work)
+        return loss
+
+    def prepared(self):
+        """What a step will do: (plan, hyperparameters, modifiers) of every group, all checked."""
         work = []
         for i, group in enumerate(self.param_groups):
             seen, settings = self._settings.get(i, (None, None))
@@ -194,14 +201,16 @@ class Optimizer(Saving, Asking, Shown):
         for group in self.param_groups:
             if group["error_if_nonfinite"]:
                 refuse_nonfinite(group)
+        return work
+
+    def apply(self, work):
+        """Does what was prepared."""
         witness = self._recorder and self._recorder.begin()
-        with np.errstate(all="ignore"):
-            for plan, hyperparameters, modifiers in work:
-                plan.step(hyperparameters, modifiers, witness)
+        for plan, hyperparameters, modifiers in work:
+            plan.step(hyperparameters, modifiers, witness)
         self.steps_taken += 1
         if self._recorder is not None:
             self._recorder.end()
-        return loss
 
     def zero_grad(self, set_to_none=True):
         """Forgets all gradients: None, or (set_to_none=False) zeros, which the next step will take
