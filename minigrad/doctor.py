@@ -27,7 +27,7 @@ DAMAGED = "this copy of minigrad is damaged: get a fresh one"
 OPTIONAL = [
     ("graphviz", "hands a graph on as graphviz.Source", "python -m pip install graphviz"),
     ("graphviz-pure", "draws without a system Graphviz", EXTRA.format("viz")),
-    ("matplotlib", "plots in the examples", EXTRA.format("plot")),
+    ("matplotlib", "run.plot(), plots of examples", EXTRA.format("plot")),
     ("pytest", "runs the tests", EXTRA.format("test")),
     ("torch", "is compared with in the tests", "python -m pip install torch==2.13.0"),
 ]

@@ -1,28 +1,35 @@
-"""The README keeps its word: the tour runs and gives the values in its comments, commands exist."""
+"""The README keeps its word: its programs run and give the values in their comments and below them,
+commands and files exist."""
 
 import ast
 import pathlib
 import re
 
+import numpy as np
 import pytest
+from test_examples import same
 
-from minigrad import cli
+from minigrad import cli, load_trace
+from minigrad.inspect import layout
 from minigrad.optim import rules
 
 README = pathlib.Path(__file__).parent.parent / "README.md"
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+PAGE = README.read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w*)\n(.*?)```", PAGE, re.DOTALL)
+SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))
 
 
-def test_the_five_minute_tour_prints_what_its_comments_say(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    tour = next(text for language, text in BLOCKS
-                if language == "python" and "import minigrad" in text)
-    if "graph.save" in tour:
-        pytest.importorskip("graphviz")
-        tour = tour.replace("xor.svg", "xor.dot")  # text needs no layout program
-    space, checked = {}, 0
-    lines = tour.split("\n")
-    for statement in ast.parse(tour).body:
+def blocks_of(section, language):
+    """The code blocks of a section; those of the language "" are what a program prints."""
+    found = re.findall(r"```(\w*)\n(.*?)```", SECTIONS[section], re.DOTALL)
+    return [text for written_in, text in found if written_in == language]
+
+
+def run(program, space):
+    """Runs a program statement by statement. Returns how many values stood in comments, and did."""
+    checked = 0
+    lines = program.split("\n")
+    for statement in ast.parse(program).body:
         source = "\n".join(lines[statement.lineno - 1:statement.end_lineno])
         comment = lines[statement.end_lineno - 1][statement.end_col_offset:].partition("# ")[2]
         if not isinstance(statement, ast.Expr):
@@ -32,8 +39,70 @@ def test_the_five_minute_tour_prints_what_its_comments_say(tmp_path, monkeypatch
         if comment and value is not None:
             assert comment.split(":  ")[0].split("    ")[0] == repr(value), source
             checked += 1
-    assert checked >= 7
+    return checked
+
+
+def test_the_five_minute_tour_prints_what_its_comments_say(tmp_path, monkeypatch):
+    pytest.importorskip("graphviz")
+    monkeypatch.chdir(tmp_path)
+    tour = blocks_of("Five minutes", "python")[0]
+    assert run(tour.replace("xor.svg", "xor.dot"), {}) >= 7  # text needs no layout program
     assert (tmp_path / "xor.dot").exists()
+
+
+@pytest.fixture
+def seen(tmp_path, monkeypatch, capsys):
+    """The programs of "See every gradient", run one after the other: (names, printed lines)."""
+    monkeypatch.chdir(tmp_path)
+    programs = "\n".join(blocks_of("See every gradient and every update", "python"))
+    try:
+        layout.program()
+    except layout.GraphvizNotFound:
+        programs = re.sub(r"^.*backward\.html.*$", "", programs, flags=re.MULTILINE)
+    names = {}
+    assert run(programs, names) == 1
+    return names, capsys.readouterr().out.splitlines()
+
+
+def test_every_number_of_the_explanations_is_the_one_printed(seen):
+    printed = seen[1]
+    shown = [block.splitlines() for block in blocks_of("See every gradient and every update", "")]
+    assert [lines[0].split()[0] for lines in shown] == ["0.weight[0,", "d"]
+    for lines in shown:
+        starts = [i for i in range(len(printed)) if same(lines[0], printed[i])]
+        assert len(starts) == 1, lines[0]
+        found = printed[starts[0]:starts[0] + len(lines)]
+        assert [line for line, other in zip(lines, found) if not same(line, other)] == []
+
+
+def test_the_explained_update_and_gradient_are_those_of_numpy(seen):
+    """The numbers in the text, against a transcription that knows nothing of minigrad."""
+    names, _ = seen
+    record, t = names["run"]["0.weight"], 0
+    m, v, w = 0.0, 0.0, record["data"][0, 0, 1]
+    for g in record["grad"][:, 0, 1]:
+        t, m, v = t + 1, 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        w -= 0.1 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+    update, gradient = blocks_of("See every gradient and every update", "")
+    assert float(update.split()[-1]) == pytest.approx(w, rel=1e-3)
+    assert names["net"][0].weight[0, 1].item() == pytest.approx(w, rel=1e-12)
+
+    W1, b1, W2, b2 = [p.numpy() for p in names["net"].parameters()]
+
+    def loss(nudge):
+        W = W1 + nudge * np.array([[0, 1], [0, 0]])
+        out = np.tanh(names["x"].numpy() @ W.T + b1) @ W2.T + b2
+        return ((out - names["y"].numpy()) ** 2).mean()
+
+    slope = (loss(1e-5) - loss(-1e-5)) / 2e-5
+    assert float(gradient.splitlines()[0].split()[-1]) == pytest.approx(slope, rel=1e-3)
+
+
+def test_the_record_of_the_run_can_be_read_again(seen, tmp_path):
+    names, _ = seen
+    again = load_trace("run.npz")
+    assert np.array_equal(again["0.weight"]["m_hat"], names["run"]["0.weight"]["m_hat"])
+    assert (tmp_path / "run.csv").read_text().startswith("step")
 
 
 def test_the_printed_adam_is_the_one_in_the_rules():
@@ -53,7 +122,7 @@ def test_every_command_is_one_the_command_line_knows(line):
 
 def test_every_file_of_the_map_exists():
     root = README.parent
-    table = README.read_text(encoding="utf-8").split("## Where things are")[1].split("\n\n")[1]
+    table = SECTIONS["Where things are"].split("\n\n")[0]
     names = re.findall(r"`([\w/]+(?:\.py|/))`", table)
     folder = None
     for name in names:
@@ -63,3 +132,15 @@ def test_every_file_of_the_map_exists():
         else:
             assert any((base / name).exists() for base in (folder, folder.parent)), name
     assert len(names) > 10
+
+
+def test_every_picture_and_example_exists_and_pictures_load_quickly():
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", PAGE)
+    assert len(pictures) == 3
+    for name in pictures:
+        assert (README.parent / name).stat().st_size < 210_000, name
+    for name in re.findall(r"`(examples/\w+\.py)`", PAGE):
+        assert (README.parent / name).exists(), name
+    numbered = {path.name.split("_")[0] for path in (README.parent / "examples").glob("[0-9]*.py")}
+    row = next(line for line in SECTIONS["Where things are"].splitlines() if "`examples/`" in line)
+    assert set(re.findall(r"\b\d+\b", row)) == numbered
