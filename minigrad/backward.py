@@ -161,8 +161,8 @@ def check_unchanged(t):
             raise RuntimeError(
                 f"{t.op.name} needs {role} for its gradient, but that {describe(x)} was changed in "
                 "place after the forward pass (one of the variables needed for gradient computation"
-                " has been modified by an inplace operation). Call backward() before changing it, "
-                "or change a clone()")
+                " has been modified by an inplace operation). Call backward() before changing it "
+                "(optimizer.step() changes the weights), or change a clone()")
 
 
 def seed(t, gradient, create_graph):

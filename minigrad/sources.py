@@ -10,12 +10,12 @@ import ast
 import builtins
 import copy
 import functools
-import inspect
 import linecache
 import types
 from collections import namedtuple
 
 Source = namedtuple("Source", "node names text")
+CACHED = type(functools.cache(len))
 
 FUTURE = functools.reduce(lambda flags, name: flags | getattr(__future__, name).compiler_flag,
                           __future__.all_feature_names, 0)
@@ -23,10 +23,14 @@ LAMBDAS = 10**7  # line numbers given to lambdas, so that two in a line are told
 
 
 def source(function):
-    """The Source of a Python function: its ast.FunctionDef (a lambda becomes one; decorators are
-    left out), the names its lines can see, and its text. None if the lines cannot be found, or
-    have changed since the function was made."""
-    function = plain(function)
+    """The Source of a Python function: its ast.FunctionDef (a lambda becomes one; the decorators'
+    names are left out), the names its lines can see, and its text. None if the lines cannot be
+    found, or have changed since the function was made.
+
+    It is what the function runs: where a decorator has put another function around (and
+    functools.wraps its name on it), the lines of that one. inspect.unwrap leads to the inner one.
+    """
+    function, bound = behind(function)
     if function is None:
         return None
     found = node_of(function)
@@ -34,15 +38,35 @@ def source(function):
         return None
     cells = zip(function.__code__.co_freevars, function.__closure__ or ())
     closure = {name: cell.cell_contents for name, cell in cells if filled(cell)}
-    return Source(found[0], {**vars(builtins), **function.__globals__, **closure}, found[1])
+    names = {**vars(builtins), **function.__globals__, **closure, **bound}
+    return Source(found[0], names, found[1])
 
 
 def plain(function):
-    """The Python function behind a callable: itself, or what a decorator or partial wrapped."""
-    function = inspect.unwrap(function)
-    if isinstance(function, functools.partial):
-        function = inspect.unwrap(function.func)
-    return function if isinstance(function, types.FunctionType) else None
+    """The Python function that a callable is: itself, or what a partial calls or a functools.cache
+    remembers. None if that is no Python function."""
+    found, bound = behind(function)
+    return None if bound else found
+
+
+def behind(function):
+    """(the Python function that a callable runs, or None; {"self": what a method is bound to}): as
+    `plain`, and the functions of methods and of objects with __call__."""
+    while not isinstance(function, types.FunctionType):
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif isinstance(function, CACHED):
+            function = function.__wrapped__
+        else:
+            break
+    if not callable(function) or isinstance(function, (types.FunctionType, type)):
+        return (function if isinstance(function, types.FunctionType) else None), {}
+    if not isinstance(function, types.MethodType):
+        function = getattr(function, "__call__", None)
+    inner = getattr(function, "__func__", None)
+    if not isinstance(inner, types.FunctionType) or not inner.__code__.co_argcount:
+        return None, {}
+    return inner, {inner.__code__.co_varnames[0]: function.__self__}
 
 
 def filled(cell):

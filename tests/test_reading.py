@@ -1,6 +1,7 @@
 """The source of a rule is found, or it is said that it is not; its twin gives the same numbers."""
 
 import functools
+import inspect
 import linecache
 import os
 
@@ -45,14 +46,16 @@ def test_the_source_of_a_decorated_rule_is_its_own_lines():
     assert "step = lr * g" in found.text and found.names["elementwise"] is elementwise
 
 
-def test_what_functools_wraps_leads_to_the_function_inside():
+def test_the_source_of_a_wrapped_function_is_what_runs_not_what_is_inside():
     def mine(w, g, *, lr=0.1):
         return w - lr * g
 
     @functools.wraps(mine)
-    def around(*args, **keywords):
-        return mine(*args, **keywords)
-    assert "w - lr * g" in source(around).text
+    def around(w, g, **keywords):
+        return mine(w, 2 * g, **keywords)
+    assert "2 * g" in source(around).text
+    assert "w - lr * g" in source(inspect.unwrap(around)).text
+    assert "w - lr * g" in source(functools.cache(mine)).text
 
 
 def test_lambdas_are_found_even_two_in_a_line():

@@ -359,5 +359,5 @@ def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
         return importing(name, *rest)
     run = recorded(steps=1)
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match=r"minigrad-glassbox\[plot\].*run\.to_csv"):
+    with pytest.raises(ImportError, match=r"pip install matplotlib.*run\.to_csv"):
         run.plot()

@@ -559,7 +559,7 @@ def test_a_loaded_run_of_a_rule_from_elsewhere_asks_for_it(tmp_path):
         return w - lr * g
     run, *_ = recorded(lambda ps: optim.Optimizer(ps, rule=mine), 2)
     run.save(tmp_path / "run.npz")
-    with pytest.raises(ValueError, match="'mine'.*load_trace"):
+    with pytest.raises(ValueError, match=r"\.mine'.*load_trace"):
         mg.load_trace(tmp_path / "run.npz").explain("w", (0, 0))
     again = mg.load_trace(tmp_path / "run.npz", rule=mine)
     assert str(again.explain("w", (0, 0))) == str(run.explain("w", (0, 0)))

@@ -37,7 +37,7 @@ OPERATORS = {
 FACTS = {"shape", "ndim", "dtype", "size"}  # of an array: known, since a program is for one shape
 DRAWING = {"minigrad.random", "random"}  # modules whose functions are called, never followed
 SMALL = 4096  # numbers of arrays that are compared to find equal ones
-ASKING = {isinstance, type, len, callable, hasattr, id}  # answered by the example
+ASKING = {isinstance, type, len, callable, hasattr, id, np.ndim, np.shape}  # answered by the example
 CONTAINERS = {tuple, list, zip, enumerate, reversed, iter, next, range}  # whatever is in them
 
 
@@ -76,19 +76,20 @@ class Method:
 class Tracer:
     """Builds one program: `statements`, and the `constants` they name.
 
-    whole   a call whose result may differ from time to time (a random number) is written down as
-            it is; if False, it is not followed
+    whole   what cannot be followed is written down as a call. If False, Unfollowed is raised
+            instead, before it is called, and where a function reads what may change around it
     finite  take it that gradients are finite where a rule asks (`masked`); `assumed` tells whether
             one did
     entire  functions that stay a call, though they could be followed
     guards  [(unknown scalar, the truth it had)]: the program holds as long as these stay so
     outer   [(function, name, value)] of what followed functions of users read from around them
+    reserved  names that no value gets
     """
 
-    def __init__(self, whole=True, finite=False, entire=()):
+    def __init__(self, whole=True, finite=False, entire=(), reserved=()):
         self.whole, self.finite, self.entire = whole, finite, entire
         self.statements, self.constants, self.guards = [], {}, []
-        self.taken, self.called = collections.Counter(), {}
+        self.taken, self.called = collections.Counter(reserved), {}
         self.assumed, self.outer = False, []
 
     # --- writing down -----------------------------------------------------------------------------
@@ -137,8 +138,8 @@ class Tracer:
         if isinstance(x, np.ndarray) and x.size <= SMALL:  # equal arrays are one constant
             key = x.dtype, x.shape, x.tobytes()
         if key not in self.called:
-            hint = getattr(x, "__name__", None)
-            hint = hint if hint and hint.isidentifier() else "constant"
+            hint = (getattr(x, "__name__", None) or "").partition(" ")[0]  # "erf (vectorized)"
+            hint = hint if hint.isidentifier() else "constant"
             name = self.fresh(hint)
             self.called[key], self.constants[name] = name, x
         return self.called[key]
@@ -150,6 +151,9 @@ class Tracer:
         if isinstance(function, Primitive):
             function = function.forward
         function = getattr(function, "ufunc", function)
+        if keywords.get("out") is not None or (
+                isinstance(function, np.ufunc) and len(args) > function.nin):
+            raise Unfollowed("writes into an array that it was given")
         if isinstance(function, types.MethodType):
             function, args = function.__func__, (function.__self__, *args)
         if isinstance(function, functools.partial):
@@ -169,15 +173,17 @@ class Tracer:
 
     def called_whole(self, function, args, keywords, hint="v"):
         """A call that stays a call."""
-        node = ast.Call(self.refer(function), [self.refer(a) for a in args],
-                        [ast.keyword(k, self.refer(v)) for k, v in keywords.items()])
+        node = ast.Call(self.refer(function), [as_argument(self.refer(a)) for a in args],
+                        [ast.keyword(k, as_argument(self.refer(v))) for k, v in keywords.items()])
         plain = example(function)
-        if not self.whole and not holds_unknown((function, args, keywords)):
+        if not self.whole and not is_pure(plain):
             raise Unfollowed("calls something that may not give the same each time")
         value = plain(*example(tuple(args)), **example(dict(keywords)))
         if function == np.add.at:
             self.statements.append(Statement(None, node, None))
             return None
+        if value is None:
+            raise Unfollowed("calls something for what it changes")
         made = self.emit(node, value, hint)
         self.statements[-1].pure = is_pure(plain)
         return made
@@ -192,8 +198,16 @@ class Tracer:
                 bound.apply_defaults()
                 return Frame(self, function, found, dict(bound.arguments), hint).run()
             except Unfollowed:
+                if not self.whole:
+                    raise
                 del self.statements[mark:], self.guards[guards:]
         return self.called_whole(function, args, keywords, hint)
+
+
+def found_around(function, name):
+    """What a name stands for around a function now."""
+    cells = dict(zip(function.__code__.co_freevars, function.__closure__ or ()))
+    return cells[name].cell_contents if name in cells else function.__globals__.get(name)
 
 
 class Frame:
@@ -202,7 +216,7 @@ class Frame:
     def __init__(self, tracer, function, found, local, hint):
         self.tracer, self.function, self.local, self.hint = tracer, function, local, hint
         self.body, self.outside = found.node.body, found.names
-        self.given = {x.name for x in unknowns(local)}  # arguments: not to be written into
+        self.given = list(unknowns(local))  # arguments: not to be written into
         self.result, self.done = None, False
 
     def run(self, body=None):
@@ -238,10 +252,15 @@ class Frame:
     def do_AugAssign(self, node):
         old = self.value(as_load(node.target))
         hint = node.target.id if isinstance(node.target, ast.Name) else "v"
-        if isinstance(old, Unknown) and isinstance(old.value, np.ndarray) and (
-                old.name in self.given):
-            raise Unfollowed("writes into an argument")
-        self.assign(node.target, self.operate(node.op, [old, self.value(node.value)], hint))
+        new = self.operate(node.op, [old, self.value(node.value)], hint)
+        array, made = example(old), example(new)
+        if isinstance(array, np.ndarray) and isinstance(node.target, ast.Name) and (
+                holds_unknown((old, new))):
+            others = [x for name, x in self.local.items() if name != node.target.id]
+            if made.shape != array.shape or made.dtype != array.dtype or looks_at(
+                    array, (others, self.given)):
+                raise Unfollowed("writes into an array that has another name, too")
+        self.assign(node.target, new)
 
     def do_If(self, node):
         self.run(node.body if self.truth(self.value(node.test)) else node.orelse)
@@ -266,7 +285,11 @@ class Frame:
             self.run(node.body)
 
     def do_With(self, node):
-        self.run(node.body)  # np.errstate: the whole program runs under it
+        for item in node.items:
+            call = item.context_expr
+            if not isinstance(call, ast.Call) or self.value(call.func) is not np.errstate:
+                raise Unfollowed("a context")
+        self.run(node.body)  # the whole program runs under np.errstate
 
     def assign(self, target, value):
         if isinstance(target, ast.Name):
@@ -296,7 +319,7 @@ class Frame:
         if not isinstance(array, Unknown):  # made of known values only, until now
             array = self.replace(array, self.copied(array))
         value = as_one(value, array.value.dtype)
-        if array.name in self.given:
+        if looks_at(array.value, self.given):
             raise Unfollowed("writes into an argument")
         array.value[example(index)] = example(value)
         node = ast.Assign([ast.Subscript(self.tracer.refer(array), self.tracer.refer(index))],
@@ -327,14 +350,25 @@ class Frame:
     def get_Constant(self, node, hint):
         return node.value
 
+    def get_JoinedStr(self, node, hint):
+        return "".join([str(self.value(part)) for part in node.values])
+
+    def get_FormattedValue(self, node, hint):
+        value = self.value(node.value)
+        if holds_unknown(value) or node.conversion != -1 or node.format_spec is not None:
+            raise Unfollowed("text made of an array")
+        return format(value)
+
     def get_Name(self, node, hint):
         if node.id in self.local:
             return self.local[node.id]
         if node.id not in self.outside:
             raise Unfollowed(node.id)
         value = self.outside[node.id]
-        if not callable(value) and not isinstance(value, types.ModuleType) and not (
-                self.function.__module__ or "").startswith("minigrad."):
+        if not isinstance(value, types.ModuleType) and not lasts(self.function) and not (
+                callable(value) and lasts(value)):
+            if not self.tracer.whole and not isinstance(value, types.FunctionType):
+                raise Unfollowed("reads names from around it that may change")
             self.tracer.outer.append((self.function, node.id, value))
         return value
 
@@ -374,11 +408,12 @@ class Frame:
         if not holds_unknown(operands):
             return OPERATORS[type(op)](*operands)
         value = OPERATORS[type(op)](*[example(x) for x in operands])
-        operands = [as_number(x, value, op) for x in operands]
-        if isinstance(op, NEUTRAL) and operands[1] == 1 and type(operands[1]) in (int, float):
+        if any(isinstance(x, Unknown) and np.shape(x.value) == np.shape(value)
+               and getattr(x.value, "dtype", 0) == getattr(value, "dtype", 1) for x in operands):
+            operands = [as_number(x, value, op) for x in operands]
+        if isinstance(op, NEUTRAL) and is_one(operands[1]) and same_kind(operands[0], value):
             return operands[0]  # x * 1, x / 1, x ** 1: x to the last bit
-        if isinstance(op, ast.Mult) and type(operands[0]) in (int, float) and operands[0] == 1 and (
-                isinstance(operands[1].value, np.ndarray)):
+        if isinstance(op, ast.Mult) and is_one(operands[0]) and same_kind(operands[1], value):
             return operands[1]
         nodes = [self.tracer.refer(x) for x in operands]
         node = ast.UnaryOp(op, nodes[0]) if len(nodes) == 1 else ast.BinOp(nodes[0], op, nodes[1])
@@ -386,21 +421,20 @@ class Frame:
 
     def get_Compare(self, node, hint):
         left, result = self.value(node.left), True
-        for op, part in zip(node.ops, node.comparators):
+        for i, (op, part) in enumerate(zip(node.ops, node.comparators), start=1):
             right = self.value(part)
             if isinstance(op, (ast.Is, ast.IsNot)):
                 same = left is right
                 result = same if isinstance(op, ast.Is) else not same
             elif holds_unknown((left, right)):
                 value = OPERATORS[type(op)](example(left), example(right))
-                node = ast.Compare(self.tracer.refer(left), [op], [self.tracer.refer(right)])
-                result = self.tracer.emit(node, value, hint)
+                test = ast.Compare(self.tracer.refer(left), [op], [self.tracer.refer(right)])
+                result = self.tracer.emit(test, value, hint)
             else:
                 result = OPERATORS[type(op)](left, right)
             left = right
-            if not isinstance(result, Unknown) and isinstance(result, (bool, np.bool_)) and (
-                    not result):
-                return result
+            if i < len(node.ops) and not self.truth(result):
+                return result  # a < b < c is (a < b) and (b < c)
         return result
 
     def get_BoolOp(self, node, hint):
@@ -431,7 +465,10 @@ class Frame:
     def get_Attribute(self, node, hint):
         owner = self.value(node.value)
         if not isinstance(owner, Unknown):
-            return getattr(owner, node.attr)
+            found = getattr(owner, node.attr)
+            if not lasts(owner) and not lasts(self.function) and not self.tracer.whole:
+                raise Unfollowed("reads attributes that may change")
+            return found
         if node.attr in FACTS:
             return getattr(owner.value, node.attr)
         found = getattr(owner.value, node.attr)
@@ -485,6 +522,16 @@ class Frame:
         raise Unfollowed("a function within a function")
 
 
+def as_argument(node):
+    """An index as an argument: there a:b has to be spelled slice(a, b)."""
+    if isinstance(node, (ast.Tuple, ast.List)):
+        return type(node)([as_argument(part) for part in node.elts])
+    if isinstance(node, ast.Slice):
+        parts = [part or ast.Constant(None) for part in (node.lower, node.upper, node.step)]
+        return ast.Call(ast.Name("slice"), parts, [])
+    return node
+
+
 def as_load(node):
     """A target, as an expression that reads it."""
     return ast.parse(ast.unparse(node), mode="eval").body
@@ -498,6 +545,42 @@ def as_number(x, value, op):
     if isinstance(value, (np.ndarray, np.generic)) and not isinstance(op, ast.MatMult):
         return as_one(x, value.dtype)
     return x
+
+
+def is_one(x):
+    return type(x) in (int, float) and x == 1
+
+
+def same_kind(x, value):
+    """Has an unknown x the type (of an array: dtype and shape) that `value` has?"""
+    if isinstance(x, Unknown) and isinstance(value, np.ndarray):
+        return isinstance(x.value, np.ndarray) and (
+            x.value.dtype == value.dtype and x.value.shape == value.shape)
+    return isinstance(x, Unknown) and type(x.value) is type(value)
+
+
+def looks_at(array, others):
+    """Does one of the arrays among `others` share its memory?"""
+    waiting = [others]
+    while waiting:
+        x = example(waiting.pop())
+        if isinstance(x, np.ndarray) and np.may_share_memory(array, x):
+            return True
+        if isinstance(x, (tuple, list, dict)):
+            waiting += x.values() if isinstance(x, dict) else x
+    return False
+
+
+def lasts(owner):
+    """Will a function's surroundings, an object's attributes, be the same next time? Those of
+    NumPy and minigrad, and of what Python itself has made."""
+    if isinstance(owner, (types.FunctionType, type)):
+        where = owner.__module__
+    elif isinstance(owner, types.ModuleType):
+        where = owner.__name__
+    else:
+        where = type(owner).__module__
+    return (where or "").split(".")[0] in ("minigrad", "numpy", "math", "builtins")
 
 
 def as_one(x, dtype):
@@ -548,6 +631,8 @@ IMPURE = {print, input, open, next, iter, exec, eval, setattr, delattr, globals,
 
 def is_pure(function):
     """Does a function give the same result whenever it is called with the same arguments?"""
+    if numpy_name(function) is not None:
+        return function not in IMPURE
     function = inspect.unwrap(function) if callable(function) else function
     if isinstance(function, types.FunctionType):
         module = function.__module__ or ""
@@ -556,7 +641,7 @@ def is_pure(function):
     if owner is not None and not isinstance(owner, types.ModuleType):
         return isinstance(owner, (np.ndarray, np.generic, list, tuple, dict, str, np.ufunc, np.dtype,
                                   int, float))
-    return function not in IMPURE and (isinstance(function, type) or numpy_name(function) is not None)
+    return isinstance(function, type)
 
 
 @functools.lru_cache(4096)

@@ -132,9 +132,9 @@ def rule_text(step, words):
 
 
 def valued(rule, numbers):
-    """A local derivative with its numbers: "1 - h**2 = 0.42"."""
+    """A local derivative with its numbers: "1 - h**2 = 0.42"; a constant is its own number."""
     try:
-        return rule if short(float(rule)) == numbers else f"{rule} = {numbers}"
+        return short(float(rule))
     except ValueError:
         told = rule and not rule.startswith("g ->")
         return " = ".join(part for part in (rule if told else "", numbers) if part)

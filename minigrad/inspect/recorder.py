@@ -7,6 +7,7 @@ Which numbers are whose is asked when somebody looks.
 
 import itertools
 import math
+import operator
 import time
 import warnings
 from collections import namedtuple
@@ -20,9 +21,11 @@ from minigrad.optim.reading import Narrated
 # One recorded step of one run of the rule: (rule, hyperparameters, modifiers, number of the group).
 Settings = namedtuple("Settings", "rule hyperparameters modifiers group")
 
-# What is known of one parameter: {quantity: (steps, *shape)}, {state: before the step}, the rule's t
-# at each step (0: not stepped) and which Settings it was stepped under (-1: none).
+# What is known of one parameter: {quantity: (steps, *shape)}, {state: before the step}, the rule's
+# t at each step (0: not stepped) and which Settings it was stepped under. Below 0 none: then it is a
+# position in WHY, from its end.
 Film = namedtuple("Film", "quantities before t settings")
+WHY = ("replaced", "not in any group", "frozen", "no gradient")  # and so it was not stepped
 
 
 CHUNK = 65536  # numbers
@@ -157,32 +160,81 @@ def assembled(pieces, n):
     return whole
 
 
+OUTSIDE = " (not in the model)"  # after the name of a tensor that the model has replaced
+
+
+def parameters_of(model, optimizer):
+    """({name: tensor} of the model and the optimizer, {other name of a shared tensor: its name})"""
+    named, aliases, first = {}, {}, {}
+    if model is not None:
+        for name, p in model.named_parameters(remove_duplicate=False):
+            if id(p) in first:
+                aliases[name] = first[id(p)]
+            else:
+                named[name], first[id(p)] = p, name
+    number = 0
+    for group in optimizer.param_groups:
+        for p, name in zip(group["params"], group["param_names"]):
+            name = name or p.name or f"parameter {number}"
+            number += 1
+            if id(p) in first:
+                aliases.setdefault(name, first[id(p)])
+                continue
+            if model is not None and name in named:  # of a tensor that was replaced in the model
+                name += OUTSIDE
+            called, copies = name, 1
+            while name in named:  # two models have it
+                copies += 1
+                name = f"{called} ({copies})"
+            named[name], first[id(p)] = p, name
+    return named, {alias: name for alias, name in aliases.items() if alias not in named}
+
+
 class Recorder:
     """Watches one optimizer, and the backward passes before its steps."""
 
-    def __init__(self, optimizer, parameters, every, budget):
-        self.optimizer, self.parameters, self.kind = optimizer, parameters, optimizer.kind
+    def __init__(self, model, optimizer, every, budget):
+        self.model, self.optimizer, self.kind = model, optimizer, optimizer.kind
         self.every, self.budget = every, budget
-        self.numbers = sum(p.array.size for p in parameters.values())
-        self.members = [p for group in optimizer.param_groups for p in group["params"]]
-        self.reels, self.settings, self.narrated = {}, [], {}
-        self.still = {name: {} for name in parameters}  # {position: (data, grad)}: not stepped
+        self.parameters, self.aliases, self.still, self.members = {}, {}, {}, []
+        self.meet()
+        self.reels, self.settings, self.numbered, self.narrated = {}, [], {}, {}
         self.steps, self.loss, self.lr, self.seconds = [], [], [], []
         self.backwards = []  # (backward calls in the gradient, of these before the last step)
         self.begun = time.perf_counter()
         self.taken, self.wanted, self.touched = 0, False, set()
         self.losses, self.carried, self.seen = [], 0, []
 
+    def meet(self):
+        """Takes up the parameters of the model and the optimizer; again when a group was added."""
+        self.groups = len(self.optimizer.param_groups)
+        known = {id(p) for p in self.parameters.values()}
+        named, self.aliases = parameters_of(self.model, self.optimizer)
+        for name, p in named.items():
+            if id(p) not in known:
+                while name in self.parameters:  # replaced since the recording began
+                    name += " (new)"
+                self.parameters[name] = p
+                self.still[name] = {}  # {position: (data, grad, why)} of steps that left it out
+        self.members = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.numbers = sum(p.array.size for p in self.parameters.values())
+
     # --- what the optimizer says ------------------------------------------------------------------
 
     def begin(self):
         """A step begins. Is it one to record? Then self, else None."""
-        for reel in self.reels.values():  # rows of a step that failed half-way
+        if len(self.optimizer.param_groups) != self.groups:
+            self.meet()
+        self.forget()
+        self.wanted = self.taken % self.every == 0
+        return self if self.wanted else None
+
+    def forget(self):
+        """Drops the rows of a step that was broken off half-way, by an error or by Ctrl-C."""
+        for reel in self.reels.values():
             if reel.where and reel.where[-1] >= len(self.steps):
                 reel.keep({i: i for i in range(len(self.steps))})
         self.touched = set()
-        self.wanted = self.taken % self.every == 0
-        return self if self.wanted else None
 
     def rule(self, rule):
         """The rule, in the form that also tells its names."""
@@ -199,10 +251,13 @@ class Recorder:
         if batch not in self.touched:
             self.touched.add(batch)
             reel.begin(len(self.steps), t, self.setting(batch, *settings))
-        narrated, row, columns = self.narrated[batch.rule], len(reel.where) - 1, reel.columns
-        reel.put(".data", row, block, w)
-        reel.put(".grad", row, block, g)
-        for name, value in narrated.heard.values.items():
+        narrated, row = self.narrated[batch.rule], len(reel.where) - 1
+        before = narrated.was(w)
+        reel.put(".data", row, block, before)
+        reel.put(".grad", row, block, narrated.was(g))
+        values = narrated.heard.values
+        values.update(zip(batch.names, narrated.states))  # returned, under whatever name
+        for name, value in values.items():
             kind = type(value)
             if kind is np.ndarray:
                 if name == narrated.weights or value.ndim and value.shape != w.shape:
@@ -213,34 +268,34 @@ class Recorder:
                 continue
             reel.put(name, row, block, value)
         for name, value in zip(batch.names, old):
-            column(reel.before, name, reel.shape).put(row, block, value)
+            column(reel.before, name, reel.shape).put(row, block, narrated.was(value))
         base, part, sign = narrated.heard[1:]
-        if sign and base is w:  # w - step: the change is -step, to the last bit
+        if sign and base is w and w.tobytes() == before.tobytes():
+            # w - step: the change is -step, to the last bit
             reel.put(".delta", row, block, part if sign > 0 else -part)
             return
-        base = base if sign else narrated.given
-        reel.put(".delta", row, block, new_w - w)
-        if base is not w:
-            reel.put(".decay", row, block, base - w)
+        reel.put(".delta", row, block, new_w - before)
+        if sign or narrated.args[0] is not w:  # shrunk by the rule, or before it
+            base = base if sign else narrated.given
+            reel.put(".decay", row, block, base - before)
             reel.put(".adaptive", row, block,
                      new_w - base if not sign else part if sign > 0 else -part)
 
     def setting(self, batch, hyperparameters, modifiers):
         """The number of these Settings. A group's dicts stay the same objects until it changes."""
-        last = self.settings[-1] if self.settings else None
-        for number in range(len(self.settings) - 1, -1, -1):
-            old = self.settings[number]
-            if old.hyperparameters is hyperparameters and old.rule is batch.rule:
-                return number
-            if number < len(self.settings) - 8:
-                break
-        group = next(i for i, group in enumerate(self.optimizer.param_groups)
-                     if any(p is batch.parameters[0] for p in group["params"]))
-        self.settings.append(Settings(batch.rule, hyperparameters, modifiers, group))
-        return len(self.settings) - 1
+        key = id(hyperparameters), id(batch.rule)
+        if key not in self.numbered:
+            group = next(i for i, group in enumerate(self.optimizer.param_groups)
+                         if any(p is batch.parameters[0] for p in group["params"]))
+            self.numbered[key] = len(self.settings)
+            self.settings.append(Settings(batch.rule, hyperparameters, modifiers, group))
+        return self.numbered[key]
 
     def end(self):
         """The step is done."""
+        seen, self.seen = self.seen, [array_of(p._grad) for p in self.members]
+        if not self.losses and not any(map(operator.is_, seen, self.seen)):
+            self.carried = 0  # gradients that were put there by hand
         if self.wanted:
             position = len(self.steps)
             if sum(len(batch.parameters) for batch in self.touched) < len(self.parameters):
@@ -257,16 +312,26 @@ class Recorder:
             self.thin()
 
     def note_still(self, position):
-        """Parameters that this step left out: what they are, and the gradient they have, if any."""
+        """Parameters that this step left out: what they are, the gradient they have, if any, and
+        why they were left out."""
         stepped = {id(p) for batch in self.touched for p in batch.parameters}
-        for name, p in self.parameters.items():
-            if id(p) not in stepped:
-                entries = self.still[name]
-                last = next(reversed(entries.values()))[0] if entries else None
-                same = last is not None and np.array_equal(last, p.array, equal_nan=True)
-                g = array_of(p._grad)
-                entries[position] = (last if same else p.array.copy(),
-                                     None if g is None else g.copy())
+        left = [(name, p) for name, p in self.parameters.items() if id(p) not in stepped]
+        members = {id(p) for p in self.members}
+        now = None
+        for name, p in left:
+            if not p.requires_grad and id(p) in members:
+                why = "frozen"
+            elif id(p) not in members:
+                why = "replaced" if name + OUTSIDE in self.parameters else "not in any group"
+            else:
+                if now is None:
+                    now = dict(self.model.named_parameters()) if self.model is not None else {}
+                why = "no gradient" if now.get(name, p) is p else "replaced"
+            entries, g = self.still[name], array_of(p._grad)
+            last = next(reversed(entries.values()))[0] if entries else None
+            same = last is not None and last.shape == p.array.shape and (last == p.array).all()
+            entries[position] = (last if same else p.array.copy(),
+                                 None if g is None else g.copy(), WHY.index(why) - len(WHY))
 
     def thin(self):
         """Keeps every second step of those recorded, and of those to come."""
@@ -305,10 +370,12 @@ class Recorder:
 
     def film(self, name):
         """All that is recorded of a parameter."""
+        self.forget()
         p, n = self.parameters[name], len(self.steps)
         t, settings, pieces, before = np.zeros(n, int), np.full(n, -1), [], []
-        for position, (weights, g) in self.still[name].items():
+        for position, (weights, g, why) in self.still[name].items():
             if position < n:
+                settings[position] = why
                 pieces.append((".data", [position], weights[None]))
                 if g is not None:
                     pieces.append((".grad", [position], g[None]))

@@ -32,7 +32,7 @@ SCALES = ("gradient norm", "update / weight")  # always on a logarithmic scale,
 SPREAD = 5                                     # other curves if they span more than this factor
 RULE_OF_THUMB = 1e-3  # update / weight; Karpathy, "makemore part 3" (2022)
 ASCII = str.maketrans(BLOCKS, "_.:-=+*#")
-NEEDED = ('run.plot needs matplotlib: python -m pip install "minigrad-glassbox[plot]". Without it, '
+NEEDED = ('run.plot needs matplotlib: python -m pip install matplotlib. Without it, '
           "run.table() and run.to_csv(path) have all the numbers")
 
 # Okabe and Ito's colours (2008), which people who confuse red and green can tell apart; lines of
@@ -82,15 +82,23 @@ def quantities(run):
 
 def states(run):
     """The recorded states of the rules that ran, in the order of their signatures."""
-    rules = dict.fromkeys(used.rule for used in run.tape.settings if callable(used.rule))
-    declared = dict.fromkeys(state for rule in rules for state in anatomy(rule).states)
+    rules = dict.fromkeys(used.rule for used in run.tape.settings)
+    if all(map(callable, rules)):
+        declared = dict.fromkeys(state for rule in rules for state in anatomy(rule).states)
+    else:  # a loaded run of a rule that is not here
+        declared = dict.fromkeys(state for name in run.names for state in
+                                 run.tape.film(name).before)
     recorded = quantities(run)
     return tuple(state for state in declared if state in recorded)
 
 
 def lr_text(rates):
     """The learning rate of a step, or those of its groups."""
-    return ", ".join(f"{rate:.3g}" for rate in dict.fromkeys(np.atleast_1d(rates).tolist()))
+    rates = [rate for rate in np.atleast_1d(rates).tolist() if not math.isnan(rate)]
+    texts = list(dict.fromkeys(f"{rate:.3g}" for rate in rates))
+    if len(texts) > 4:
+        return f"{min(rates):.3g} to {max(rates):.3g} in {len(rates)} groups"
+    return ", ".join(texts)
 
 
 def lengths(stack):

@@ -295,8 +295,9 @@ def saturation(a):
 # --- words ----------------------------------------------------------------------------------------
 
 def times(factor):
-    """4,000x: such a factor is an order of magnitude, one digit is enough."""
-    return f"{float(f'{factor:.0e}'):,.0f}x" if factor < 1e6 else f"{factor:.0e}x".replace("+", "")
+    """4,000x, 7e9x: such a factor is an order of magnitude, one digit is enough."""
+    digit, exponent = f"{factor:.0e}".split("e")
+    return f"{float(f'{factor:.0e}'):,.0f}x" if factor < 1e6 else f"{digit}e{int(exponent)}x"
 
 
 def counted(n, noun):

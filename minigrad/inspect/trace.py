@@ -22,7 +22,7 @@ from minigrad.inspect import report, runs
 from minigrad.inspect.recorder import WHY, Film, Recorder, Settings
 from minigrad.nn.module import Module
 from minigrad.optim import explaining, rules
-from minigrad.optim.asking import unknown_name
+from minigrad.optim.asking import Message, unknown_name
 from minigrad.optim.optimizer import Optimizer
 from minigrad.optim.reading import Update
 
@@ -61,7 +61,7 @@ class Run:
     names      of the parameters, in the order of the model
     steps      (n,) the optimizer's numbers of the recorded steps, the first being 1
     loss       (n,) what backward() was called on for the step; of several backward passes, the sum
-    lr         (n,), or (n, groups) if the optimizer has several groups
+    lr         (n,), or (n, groups) if the optimizer has several groups (NaN before one was added)
     grad_norm  (n,) 2-norm of all gradients that the step used, as clipping left them
     seconds    (n,) since the recording began
     """
@@ -183,7 +183,12 @@ class Run:
     def named(self, name):
         """The name under which a parameter is recorded. KeyError, with the nearest names."""
         if isinstance(name, Recorded):
-            name = next((n for n, p in self.tape.parameters.items() if p is name), name.name)
+            tensor, known = name, self.tape.parameters
+            name = next((n for n, p in known.items() if p is tensor), tensor.name)
+            other = known.get(name)  # a loaded run has names only
+            if other is not None and other is not tensor:
+                raise KeyError(Message(f"the run has another tensor named {name!r}, not this one; "
+                                       "the name as text leads to that one"))
         name = self.aliases.get(name, name) if isinstance(name, str) else name
         if name not in self.tape.parameters:
             raise KeyError(unknown_name(name, self.names, "the run"))
@@ -219,8 +224,11 @@ class Run:
                   if key in rules.anatomy(used.rule).states} if callable(used.rule) else {}
         calls, carried = self.tape.backwards[at]
         note = f"the gradient is the sum of {calls} backward calls" if calls > 1 else ""
-        if carried:
-            note += (f", {carried} of them from before the last step: zero_grad() was not called")
+        if 0 < carried < calls:
+            note += f", {carried} of them from before the last step: zero_grad() was not called"
+        elif carried:
+            note = ("the gradient is the one of the step before: since then, neither zero_grad() "
+                    "nor backward() was called")
         data = film.quantities[".data"][at]
         with np.errstate(all="ignore"):
             after = (data + film.quantities[".delta"][at]).astype(data.dtype)
@@ -273,7 +281,8 @@ class Run:
     def report(self, path, graph=None, *, budget=BUDGET):
         """Writes the page of this run, one HTML file to look through it offline: the loss, every
         gradient and update at every step, one weight's update line by line. graph: a Graph to show
-        below. Above `budget` numbers every k-th step is kept, and the page says so. Returns path."""
+        below. Above `budget` numbers every k-th step is kept, and the page says so. Returns path.
+        """
         return report.report(self, path, graph, budget=budget)
 
     def plot(self, names=None):

@@ -22,6 +22,14 @@ SMALL = 16384  # parameters below this many numbers are joined
 BLOCK = 32768  # numbers per block: the dozen arrays of one update nearly fit a cache of 1 MB
 
 
+def passed_on(state, i, w, states):
+    """Is new state i what the rule was given as weights or as another state? Where that stands is
+    about to be written."""
+    given = [w, *[old for j, old in enumerate(states) if j != i]]
+    return isinstance(state, np.ndarray) and any(
+        isinstance(old, np.ndarray) and np.may_share_memory(old, state) for old in given)
+
+
 def is_number(state):
     """Is this state still (or again) a plain number, one for the whole parameter?"""
     return type(state) is float or type(state) is int
@@ -224,19 +232,21 @@ class Batch:
             if witness is not None:
                 witness.block(self, block, t, old_w, old_g, old, new_w,
                               (hyperparameters, modifiers))
+            new = [state.copy() if passed_on(state, i, old_w, old) else state
+                   for i, state in enumerate(new)]
             self.new_w[block] = new_w
             for i, state in enumerate(new):
                 kept[i] = self.stored(kept[i], block, state)
         for name, state, before in zip(self.names, kept, states):
             if state is not before:
                 self.remember(name, state)
+                if is_number(state) != is_number(before):  # no longer what the form was made for
+                    self.form = self.memory_of = None
         self.states = kept
 
     def copied(self, w, g, states):
-        """What a step starts from, safe from being overwritten until the next one."""
-        if not self.joined:
-            w, g = w.copy(), g.copy()
-        return w, g, [state if is_number(state) else state.copy() for state in states]
+        """What a step starts from, safe from being overwritten (by a rule, too)."""
+        return w.copy(), g.copy(), [s if is_number(s) else s.copy() for s in states]
 
     def share(self, p, value):
         """The part of a vector of this batch that is parameter p's, in p's shape; a number."""

@@ -7,6 +7,8 @@ are kept from the first time they are asked about.
 
 import difflib
 
+import numpy as np
+
 from minigrad.engine import Recorded, describe
 from minigrad.optim import explaining
 from minigrad.optim.apply import SMALL
@@ -41,7 +43,14 @@ class Asking:
         if update is None:
             situation = "no gradient" if p.requires_grad else "frozen"
             return explaining.not_stepped(name, situation, **facts)
-        return explaining.explained(update, index, notation)
+        explanation = explaining.explained(update, index, notation)
+        if p.array.shape == update.w.shape:
+            now = p.array[explaining.checked_index(update, index)]
+            if now != explanation.after and not (now != now and np.isnan(explanation.after)):
+                explanation.notes.append(
+                    f"The weight is {now} now: it was changed after the step, or the "
+                    "rule draws random numbers, or remembers more than its states.")
+        return explanation
 
     def sought(self, parameter):
         """(tensor, name) of a parameter given by name or as a tensor; (None, name) if it is a
@@ -55,9 +64,13 @@ class Asking:
                     return p, name
             same = [(p, name) for p, name in members if parameter.name and name == parameter.name]
             return same[0] if same else (None, parameter.name or f"the {describe(parameter)}")
-        for p, name in members:
-            if name == parameter:
-                return p, name
+        same = [p for p, name in members if name == parameter]
+        if len(same) == 1:
+            return same[0], parameter
+        if same:
+            raise KeyError(Message(f"{self.kind} has {len(same)} parameters named {parameter!r}, "
+                                   f"of shapes {', '.join(str(p.array.shape) for p in same)}; "
+                                   "pass the tensor itself"))
         raise KeyError(unknown_name(parameter, [name for _, name in members], self.kind))
 
     def last_update(self, p, name):
@@ -90,6 +103,6 @@ class Message(str):
 def unknown_name(name, known, who):
     """The message for a parameter name that does not exist, with the nearest ones that do."""
     near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    hint = f"did you mean {' or '.join(map(repr, near))}? It" if near else "it"
     shown = ", ".join(known[:12]) + (f", and {len(known) - 12} more" if len(known) > 12 else "")
-    return Message(f"{who} has no parameter named {name!r}; {hint}It has {shown}")
+    return Message(f"{who} has no parameter named {name!r}; {hint} has {shown}")

@@ -15,9 +15,9 @@ import numpy as np
 from minigrad.markup import bundle, pre
 from minigrad.optim.formula import escaped, figure
 from minigrad.optim.notation import letters
-from minigrad.sources import plain
 from minigrad.optim.reasons import Facts, reasons_of
 from minigrad.optim.walking import Unwalkable, Walk, built_in, needed
+from minigrad.sources import behind
 
 WIDTH = 80
 
@@ -113,6 +113,8 @@ def explained(update, index, notation=None):
         title(update, place), about(update), before=facts.before, after=facts.after,
         delta=facts.delta, notes=[update.note] if update.note else [])
     walk, trouble = walked(facts, notation)
+    if otherwise(facts):
+        return unrepeatable(explanation, update, facts)
     if walk is not None:
         explanation.lines, explanation.values = walk.lines, walk.values
     else:
@@ -142,6 +144,29 @@ def walked(facts, notation):
         return None, ("followed by themselves they lead to another result than the rule; a "
                       "decorator or something outside the rule has a part in it")
     return walk, None
+
+
+def otherwise(facts):
+    """Did the step that ran take the weight elsewhere than the rule does when it is asked again?
+    What is recorded of it holds to 1 ulp."""
+    if facts.update.after is None:
+        return False
+    ran = facts.update.after[facts.place]
+    numbers = [abs(float(x)) for x in (ran, facts.before, ran - facts.before) if np.isfinite(x)]
+    gap = 4 * np.spacing(np.asarray(max(numbers, default=0.0), facts.w.dtype))
+    return not np.isclose(ran, facts.after, rtol=0, atol=gap, equal_nan=True)
+
+
+def unrepeatable(explanation, update, facts):
+    """The explanation of a step that cannot be repeated: what was recorded, without lines."""
+    ran = update.after[facts.place]
+    explanation.notes.append(
+        f"Its lines cannot be shown: the step took this weight to {ran}, but asked again, the "
+        f"rule takes it to {facts.after}. It draws random numbers, or "
+        "remembers more than its states.")
+    explanation.after, explanation.delta = ran, ran - facts.before
+    explanation.given = given(update, facts, None, None)
+    return explanation
 
 
 def same(results, others):
@@ -192,9 +217,10 @@ def ordinal(n):
 
 def about(update):
     """The first line of the rule's docstring: paper, slide, PyTorch's name."""
-    rule = plain(update.rule) or update.rule
-    words = (inspect.getdoc(rule) or "").partition("\n")[0]
-    name = getattr(rule, "__name__", type(rule).__name__)
+    rule = behind(inspect.unwrap(update.rule))[0] or update.rule
+    words = inspect.cleandoc(rule.__doc__ or "").partition("\n")[0]
+    name = getattr(rule, "__name__", "__call__")
+    name = type(update.rule).__name__ if name == "__call__" else name
     return f"rule {name}: {words}" if words else f"rule {name}"
 
 
@@ -276,7 +302,8 @@ SITUATIONS = {
         "reached it. (A gradient of zeros is another thing: that is a step, with momentum and "
         "decay.)",
         "To train it, compute the loss from it and call loss.backward() before {kind}.step(); a "
-        "detach(), no_grad() or .data on the way cuts it off."),
+        "detach(), no_grad() or .data on the way cuts it off, and so does giving the model another "
+        "tensor in its place."),
     "frozen": (
         "{name} was not stepped: it is frozen, its requires_grad is False, so backward() "
         "computes no gradient for it.",

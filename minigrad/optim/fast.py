@@ -7,21 +7,24 @@ corrections) stays a Python expression; a branch on it (`t == 1`) is checked bef
 written. A rule that cannot be followed is called as it is.
 """
 
+import math
 import weakref
 from collections import namedtuple
 
 import numpy as np
 
-from minigrad.codegen.lower import Lowering, needed, plain, reads, shared
-from minigrad.codegen.straight import Tracer, Unfollowed, Unknown
+from minigrad.codegen.lower import RESERVED, Lowering, needed, plain, reads, shared
+from minigrad.codegen.straight import (Tracer, Unfollowed, Unknown, example, found_around,
+                                       looks_at)
 from minigrad.optim.rules import anatomy, update
 
 MOST = 4  # versions of one rule (one for each way through its branches)
 SAMPLE = 3  # numbers in the arrays that a rule is followed with
 
 # run(w, g, out, *states, t, *scalars, *buffers) -> the states that are plain numbers. `guard` tells
-# whether a version holds (None: always), `aliased` whether out may be w itself.
-Version = namedtuple("Version", "guard run buffers aliased text")
+# whether a version holds (None: always), `aliased` whether out may be w itself. `helpers` are the
+# functions that the rule found around it, (function, name, value).
+Version = namedtuple("Version", "guard run buffers aliased text helpers")
 
 
 KNOWN = weakref.WeakKeyDictionary()  # rule: {what its lines depend on: Fast}
@@ -55,6 +58,9 @@ class Fast:
         followed."""
         hyperparameters, modifiers = settings
         scalars = scalars_of(hyperparameters, modifiers)
+        if any(found_around(function, name) is not value for version in self.versions
+               for function, name, value in version.helpers):
+            self.versions = []
         for version in self.versions:
             if version.guard is None or version.guard(
                     t, *scalars, *[states[i] for i in self.numbers]):
@@ -78,7 +84,7 @@ def scalars_of(hyperparameters, modifiers):
 
 def followed(fast, t, hyperparameters, modifiers, states):
     """A Version of a rule, as it runs at step t."""
-    tracer = Tracer(whole=False)
+    tracer = Tracer(whole=False, reserved=RESERVED)
     sample = np.linspace(0.5, 1.5, SAMPLE).astype(fast.dtype)
 
     def unknown(name, value):
@@ -103,8 +109,6 @@ def followed(fast, t, hyperparameters, modifiers, states):
                              settings(modifiers))
     if type(result) is not tuple or len(result) != 1 + len(names):
         raise Unfollowed("returns something else than weights and states")
-    if tracer.outer:
-        raise Unfollowed("reads names from around it that may change")
     return version_of(fast, tracer, result, w, g, old, count, scalars)
 
 
@@ -116,11 +120,17 @@ def version_of(fast, tracer, result, w, g, old, count, scalars):
     new_w, *new = [final(x) for x in result]
     given = [final(x) for x in old]
     arrays = [i for i in range(len(old)) if i not in fast.numbers]
+    for i in fast.numbers:
+        if type(example(result[i + 1])) not in (int, float):
+            raise Unfollowed("makes something else of a number")
     for i in (*arrays, None):
         x = result[0] if i is None else result[i + 1]
         if not isinstance(x, Unknown) or np.shape(x.value) != w.value.shape or (
                 x.value.dtype != fast.dtype):
             raise Unfollowed("returns something else than arrays like w")
+        others = [y.value for j, y in enumerate((w, *old)) if i is None or j != i + 1]
+        if i is not None and looks_at(x.value, others):
+            raise Unfollowed("passes on an array that is written before it is read")
     guards = [(names.get(x.name, x.name), truth) for x, truth in tracer.guards]
     outputs = [new_w, *new, *[name for name, _ in guards]]
     statements = needed(statements, [x for x in outputs if isinstance(x, str)])
@@ -150,10 +160,12 @@ def version_of(fast, tracer, result, w, g, old, count, scalars):
                     count, scalars)
 
 
-def aliased(statements, w, new_w):
-    """Is w read no more once new_w is written?"""
+def aliased(lowering, w, new_w):
+    """Is w read no more, by itself or through a view, once new_w is written?"""
+    statements = lowering.statements
     made = next((i for i, s in enumerate(statements) if s.target == new_w), len(statements))
-    return not any(w in reads(s.node) for s in statements[made + 1:])
+    return not any(lowering.root.get(name, name) == w
+                   for s in statements[made + 1:] for name in reads(s.node))
 
 
 def compiled(fast, tracer, lowering, scalar, guards, copies, w, g, given, new, count, scalars):
@@ -166,14 +178,15 @@ def compiled(fast, tracer, lowering, scalar, guards, copies, w, g, given, new, c
     body = lines + lowering.ahead + lowering.lines
     body += [f"{state}[...] = {lowering.where.get(name, name)}" for state, name in copies
              if state != name]
-    returned = ", ".join(str(new[i + 1]) for i in fast.numbers)
+    returned = ", ".join(plain(tracer.refer(x)) if not isinstance(x, str) else x
+                         for x in [new[i + 1] for i in fast.numbers])
     text = "\n    ".join([f"def guard({', '.join([*settings, *[given[i] for i in fast.numbers]])}):",
                           *lines, f"return {test}"])
     text += "\n\n" + "\n    ".join([f"def step({', '.join(parameters)}):", *body,
                                     f"return ({returned}{',' if returned else ''})"])
-    scope = {"np": np, **tracer.constants, **{n: f for n, f in lowering.names.items()
+    scope = {"np": np, "math": math, **tracer.constants, **{n: f for n, f in lowering.names.items()
                                               if callable(f)}}
     exec(compile(text, f"<{getattr(fast.rule, '__name__', 'rule')}, in place>", "exec"), scope)
     return Version(scope["guard"] if guards else None, scope["step"],
                    [lowering.names[name].dtype for name in buffers],
-                   aliased(lowering.statements, w.name, new[0]), text)
+                   aliased(lowering, w.name, new[0]), text, tracer.outer)

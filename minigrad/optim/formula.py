@@ -17,6 +17,7 @@ import numpy as np
 from minigrad.optim.notation import symbol
 
 WHOLE = re.compile(r"-?(\d+\.?\d*(e[+-]?\d+)?|inf|nan)")
+TWICE = re.compile(r"--(\d+\.?\d*(?:e[+-]?\d+)?|inf)")  # the opposite of a negative number
 MORE = (4, 5, 6, 7, 8, 9, 12, 15, 17)   # significant digits that are tried
 ENOUGH = {"float16": 5, "float32": 9}   # digits that tell all numbers of a dtype apart
 RESULT = 4                              # significant digits of a result
@@ -87,7 +88,7 @@ def written(node, letters=()):
     """An expression as one line in the spacing of formulas: x**2. letters: {name: (text, ...)}"""
     if letters:
         node = Renamed(letters).visit(ast.parse(ast.unparse(node), mode="eval").body)
-    return ast.unparse(node).replace(" ** ", "**")
+    return TWICE.sub(r"-(-\1)", ast.unparse(node).replace(" ** ", "**"))
 
 
 class Renamed(ast.NodeTransformer):

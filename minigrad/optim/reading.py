@@ -15,7 +15,9 @@ import types
 from collections import namedtuple
 from dataclasses import dataclass, field
 
-from minigrad.sources import FUTURE, plain, source
+import numpy as np
+
+from minigrad.sources import FUTURE, behind, source
 
 Heard = namedtuple("Heard", "values base part sign")
 
@@ -38,6 +40,7 @@ class Update:
     hyperparameters: dict
     modifiers: dict = field(default_factory=dict)  # maximize, weight_decay, decay_rate
     note: str = ""
+    after: object = None  # ndarray: the weights that the step left, to 1 ulp; None if not recorded
 
 
 # --- the twin that tells --------------------------------------------------------------------------
@@ -60,14 +63,15 @@ def recompiled(node, function, more=()):
 
 class Narrated:
     """A rule that, after each call, has in `heard` what its local names stood for, and in `given`
-    the weights that it got.
+    the weights that it got, as they were: a rule may write into what it is given (`was`). In
+    `states` are the states it returned.
 
     `heard.values`: {name: value} at the return. Where the new weights are returned as `base - part`
     or `base + part`, these two and the sign (-1, 1); sign is 0 if they are computed otherwise. base
     is the weights, shrunk at most: a `base` into which the gradient has entered is not one.
 
-    A rule without source (typed at a plain prompt) is listened to through sys.setprofile instead,
-    and tells its names only.
+    A rule that is no function with a source (typed at a plain prompt, decorated, a method, an
+    object with __call__) is listened to through sys.setprofile instead, and tells its names only.
     """
 
     def __init__(self, rule):
@@ -76,20 +80,29 @@ class Narrated:
         self.__signature__ = inspect.signature(rule)
         self.weights, self.gradient = list(self.__signature__.parameters)[:2]  # "w", "g"
         self.twin = telling(rule)
+        self.args, self.copies, self.states = (), (), ()
 
     def __call__(self, *args, **keywords):
-        self.given = args[0]
+        self.args = args
+        self.copies = [a.copy() if type(a) is np.ndarray else a for a in args]
+        self.given = self.copies[0]
         result, self.heard = self.twin(*args, **keywords)
+        self.states = result[1:] if type(result) is tuple else ()
         return result
+
+    def was(self, value):
+        """What an array was before the call, if the rule was given it; else the value."""
+        for a, copied in zip(self.args, self.copies):
+            if a is value:
+                return copied
+        return value
 
 
 def telling(rule):
     """A function that returns (what the rule returns, Heard)."""
-    function = plain(rule)
-    found = source(rule)
-    if found is None or isinstance(rule, functools.partial):
-        return functools.partial(listened_to, rule, function)
-    return compiled_twin(function)
+    if isinstance(rule, types.FunctionType) and not hasattr(rule, "__wrapped__"):
+        return compiled_twin(rule)
+    return functools.partial(listened_to, rule, behind(inspect.unwrap(rule))[0])
 
 
 @functools.lru_cache(256)
@@ -136,13 +149,15 @@ def own(values, outside):
     return {name: value for name, value in values.items() if name not in outside}
 
 
-def tail(outside, function, outer, *args, **keywords):
+def tail(outside, function, outer, shrunk, *args, **keywords):
     """(result, Heard) of a call that a rule returns as it is: `return adam(w, g, m, v, t)`. The
-    names of the rule that was called come on top."""
+    names of the rule that was called come on top. shrunk: are its first argument the weights?"""
     outer = own(outer, outside)
-    if not isinstance(function, types.FunctionType):
+    if not isinstance(function, types.FunctionType) or hasattr(function, "__wrapped__"):
         return function(*args, **keywords), Heard(outer, None, None, 0)
     result, heard = compiled_twin(function)(*args, **keywords)
+    if not shrunk:
+        heard = Heard(heard.values, None, None, 0)
     return result, heard._replace(values={**outer, **heard.values})
 
 
@@ -168,7 +183,8 @@ class Telling(ast.NodeTransformer):
         value = node.value or ast.Constant(None)
         names = ast.Call(ast.Name("locals", ast.Load()), [], [])
         if isinstance(value, ast.Call) and value.args:
-            call = ast.Call(ast.Name(TAIL, ast.Load()), [value.func, names, *value.args],
+            shrunk = ast.Constant(names_in(value.args[0]) <= self.clean)
+            call = ast.Call(ast.Name(TAIL, ast.Load()), [value.func, names, shrunk, *value.args],
                             value.keywords)
             return ast.copy_location(ast.Return(call), node)
         first = value.elts[0] if isinstance(value, ast.Tuple) and value.elts else value

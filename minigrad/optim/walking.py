@@ -83,7 +83,7 @@ class Walk:
 
     def start(self, update, w, g, states):
         here = source(rules.update)
-        if here is None or source(update.rule) is None:
+        if here is None or source(inspect.unwrap(update.rule)) is None:
             raise Unwalkable("the source of the rule was not found: it was typed at a prompt, "
                              "built at run time, or its file has changed since")
         given = {"rule": update.rule, "w": w, "g": g, "states": states, "t": update.t,
@@ -230,7 +230,7 @@ class Walk:
             found = readable(function)
             if found is None or single(found) is not None or not straight(found.node.body):
                 return None
-        found = source(function)
+        found = source(inspect.unwrap(function))  # if that leads elsewhere, it will be noticed
         collected = ast.Call(ast.Name(COLLECT, ast.Load()), node.args, node.keywords)
         args, named = scope.value(collected)
         bound = inspect.signature(function).bind(*args, **named)
