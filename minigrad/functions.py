@@ -12,7 +12,7 @@ import numpy as np
 
 from minigrad import dtypes, ops
 from minigrad.arguments import array, as_tensor, dims_of, numpy_names, one_dim
-from minigrad.engine import Recorded, describe, operands, wrap
+from minigrad.engine import Primitive, Recorded, clock, describe, mode, operands, own, wrap
 from minigrad.shaping import gather
 
 # --- arithmetic -----------------------------------------------------------------------------------
@@ -108,8 +108,13 @@ def rpow(base, exponent):
 
 def constant(function, name=None):
     """A NumPy function as a function of tensors whose result carries no gradient."""
+    noted = Primitive(function, name=name)
+
     def constant_function(*inputs):
-        return wrap(function(*[array(x) for x in inputs]))
+        y = wrap(function(*[array(x) for x in inputs]))
+        if mode.tracing is not None:  # a program that is made of this must compare anew each time
+            y.op, y.inputs, y.order, y.module = noted, own(inputs), clock(), mode.module
+        return y
     constant_function.__name__ = constant_function.__qualname__ = name or function.__name__
     constant_function.__doc__ = (f"{name or function.__name__}, element by element; "
                                  "carries no gradient.")
@@ -141,13 +146,17 @@ def equal(input, other):
 @numpy_names
 def all(input, dim=None, keepdim=False):
     """True where all elements (along dim) are true."""
-    return wrap(array(input).all(axis=dims_of(input, dim), keepdims=keepdim))
+    return all_true(as_tensor(input), dim=dims_of(input, dim), keepdim=keepdim)
 
 
 @numpy_names
 def any(input, dim=None, keepdim=False):
     """True where any element (along dim) is true."""
-    return wrap(array(input).any(axis=dims_of(input, dim), keepdims=keepdim))
+    return any_true(as_tensor(input), dim=dims_of(input, dim), keepdim=keepdim)
+
+
+all_true = Primitive(lambda x, dim, keepdim: x.all(axis=dim, keepdims=keepdim), name="all")
+any_true = Primitive(lambda x, dim, keepdim: x.any(axis=dim, keepdims=keepdim), name="any")
 
 
 # --- reductions -----------------------------------------------------------------------------------

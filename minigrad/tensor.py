@@ -4,6 +4,7 @@ import numpy as np
 
 from minigrad import arguments, dtypes, ops
 from minigrad.backward import backward
+from minigrad.beside import taken_out
 from minigrad.engine import Recorded, clock, describe, shared_memory, snapshot, wrap, written
 from minigrad.methods import Methods
 from minigrad.numpy_names import NUMPY
@@ -203,6 +204,7 @@ class Tensor(Methods, Shown, Recorded, results=True):
 
     def numpy(self):
         """The array itself, not a copy: writing to it changes this tensor."""
+        taken_out(self)
         shared_memory(self).expose(self.array)
         return self.array
 
@@ -211,10 +213,12 @@ class Tensor(Methods, Shown, Recorded, results=True):
         if self.array.size != 1:
             raise RuntimeError(f"a Tensor with {self.array.size} elements cannot be converted to "
                                f"Scalar: item() of {describe(self)}")
+        taken_out(self)
         return self.array.item()
 
     def tolist(self):
         """Nested lists of Python numbers."""
+        taken_out(self)
         return self.array.tolist()
 
     def __array__(self, dtype=None, copy=None):

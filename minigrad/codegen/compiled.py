@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minigrad import engine, random
+from minigrad.beside import NotCompilable
 from minigrad.codegen.lower import Lowering, needed, shared
 from minigrad.codegen.program import build, ordered
 from minigrad.codegen.straight import Tracer, Unknown
@@ -26,16 +27,6 @@ from minigrad.engine import Recorded, describe, mode, wrap
 from minigrad.optim.optimizer import Optimizer
 
 MOST = 16  # programs of one step: more shapes than that are a mistake, or work for eager
-
-
-class NotCompilable(NotImplementedError):
-    """Why a step cannot be compiled; it can always be run eagerly.
-
-    loss    of the step that was asked for, where it was done eagerly all the same; else None, and
-            nothing was changed
-    """
-
-    loss = None
 
 
 def compile(loss_fn, optimizer, *, after_backward=None):
@@ -210,6 +201,12 @@ class CompiledStep:
             what = describe(loss) if isinstance(loss, Recorded) else type(loss).__name__
             raise NotCompilable("compile: loss_fn must return a tensor of one number that was "
                                 f"computed from parameters, got the {what}")
+        for t in ordered(loss):
+            if t.op is not None and t.op.name == "getitem" and any(
+                    isinstance(x, Recorded) and x.array.dtype.kind == "b" for x in t.inputs[1:]):
+                raise NotCompilable(
+                    f"compile: the {describe(t)} holds as many numbers as a mask is true, which "
+                    "may be others in the next step; use where(mask, x, 0), or train eagerly")
         others = probe(self.loss_fn, given, parameters, effects)
         records = ordered(loss, [t for _, _, tensors, _ in effects for t in tensors])
         names = {id(t): f"x{i}" for i, t in enumerate(given) if isinstance(t, Recorded)}

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from minigrad import convolution, ops
-from minigrad.engine import describe, wrap
+from minigrad.engine import Primitive, describe, wrap
 from minigrad.functions import matmul, mean
 from minigrad.nn.checks import floating, for_each
 from minigrad.shaping import getitem, reshape
@@ -145,25 +145,37 @@ def max_pool(n, input, kernel_size, stride, padding, dilation, ceil_mode, return
     input, had_batch = batched(input, n, what)
     kernel, stride, padding, dilation, out, ends = pool_sizes(
         n, input, kernel_size, stride, padding, dilation, ceil_mode, what)
-    sizes = input.shape[2:]
-    images = math.prod(input.shape[:2])
-    values = input.array.reshape(1, images, *sizes)
+    sizes, images = input.shape[2:], math.prod(input.shape[:2])
+    position = largest_positions(input, kernel=kernel, stride=stride, padding=padding,
+                                 dilation=dilation, counts=out, ends=ends)
+    each = np.arange(images).reshape(-1, *(1,) * n) * math.prod(sizes)
+    shape = (*input.shape[:2], *out) if had_batch else (input.shape[1], *out)
+    flat = reshape(position + wrap(each), shape)
+    output = getitem(reshape(input, (-1,)), flat)
+    return (output, reshape(position, shape)) if return_indices else output
+
+
+def where_largest(x, kernel, stride, padding, dilation, counts, ends):
+    """For each window of each image of x (N, C, *sizes): where in the image its largest number
+    lies, (N * C, *counts), the numbers of windows."""
+    n, sizes, images = len(kernel), x.shape[2:], math.prod(x.shape[:2])
+    values = x.reshape(1, images, *sizes)
     if any(padding) or any(ends):
         values = np.pad(values, ((0, 0), (0, 0), *zip(padding, ends)), constant_values=-np.inf)
     seen = convolution.windows(values, kernel, stride, dilation)
-    seen = seen[(..., *[slice(size) for size in out])]
-    # Where in its image the largest number lies: the place of its window plus its place there.
+    seen = seen[(..., *[slice(size) for size in counts])]
+    # The place of a window, plus the place of its largest number in it.
     weights = [math.prod(sizes[d + 1:]) for d in range(n)]
     start = sum(weight * (r * s - p) for weight, r, s, p in zip(
-        weights, np.ogrid[tuple(slice(size) for size in out)], stride, padding))
+        weights, np.ogrid[tuple(slice(size) for size in counts)], stride, padding))
     places = [sum(weight * d * i for weight, d, i in zip(weights, dilation, place))
               for place in np.ndindex(*kernel)]
-    position = start + largest_at(seen.reshape(len(places), images, *out), places)
-    each = np.arange(images).reshape(-1, *(1,) * n) * math.prod(sizes)
-    shape = (*input.shape[:2], *out) if had_batch else (input.shape[1], *out)
-    flat = wrap((position + each).reshape(shape))
-    output = getitem(reshape(input, (-1,)), flat)
-    return (output, wrap(position.reshape(shape))) if return_indices else output
+    return start + largest_at(seen.reshape(len(places), images, *counts), places)
+
+
+# No rule: where the largest number lies is a constant. An operation all the same, so that a
+# compiled step looks for it anew.
+largest_positions = Primitive(where_largest, name="largest_positions")
 
 
 def largest_at(rows, places):
