@@ -7,12 +7,15 @@ is timed before all agree on the loss after three steps. Then they take turns, r
 so that whatever else the machine does meets all alike; the median round counts.
 
     minigrad, torch   the same lines of code, eager
+    compiled          the same loss and optimizer as minigrad's, by minigrad.compile
+    torch-fused       the same as torch with Adam(fused=True), PyTorch's quickest on small networks
     numpy             backpropagation and Adam written by hand, every buffer reused: about the best
                       NumPy can do, what a framework on NumPy should be measured by
-    jax               the whole step compiled by jax.jit
+    jax               the whole step compiled by jax.jit (with optax's Adam it takes as long)
     autograd, mygrad  gradients of the framework, the hand-written Adam
 
-Frameworks that are not installed are left out.
+Frameworks that are not installed are left out. The first call is timed on its own: there, programs
+are compiled. Last come the updates alone, Adam's and AdamW's of a million parameters.
 """
 
 import os
@@ -189,8 +192,8 @@ def cross_entropy_by_hand(y, target, rows):
     return loss, y
 
 
-def eager_contestant(library):
-    """minigrad and torch: the same program, and only the imported name differs."""
+def module_contestant(library, compiled=False, **options):
+    """minigrad and torch: the same program, and only the imported name differs. options: Adam's."""
     nn, optim = library.nn, library.optim
 
     def contestant(net):
@@ -205,8 +208,11 @@ def eager_contestant(library):
                 model[2 * i].weight.copy_(library.tensor(w))
                 model[2 * i].bias.copy_(library.tensor(b))
         loss_function = nn.MSELoss() if net.loss == "mse" else nn.CrossEntropyLoss()
-        optimizer = optim.Adam(model.parameters(), lr=LR, betas=(BETA1, BETA2), eps=EPS)
+        optimizer = optim.Adam(model.parameters(), lr=LR, betas=(BETA1, BETA2), eps=EPS, **options)
         x, target = library.tensor(x), library.tensor(target)
+        if compiled:
+            step = library.compile(lambda x, target: loss_function(model(x), target), optimizer)
+            return lambda: step(x, target)
 
         def step():
             loss = loss_function(model(x), target)
@@ -308,13 +314,16 @@ def mygrad_contestant(mygrad):
 
 ROUND = 0.1  # seconds
 
+# name: (its library, library -> contestant).
 CONTESTANTS = {
-    "minigrad": eager_contestant,
-    "numpy": lambda numpy: numpy_contestant,
-    "torch": eager_contestant,
-    "jax": jax_contestant,
-    "autograd": autograd_contestant,
-    "mygrad": mygrad_contestant,
+    "minigrad": ("minigrad", module_contestant),
+    "compiled": ("minigrad", lambda minigrad: module_contestant(minigrad, compiled=True)),
+    "numpy": ("numpy", lambda numpy: numpy_contestant),
+    "torch": ("torch", module_contestant),
+    "torch-fused": ("torch", lambda torch: module_contestant(torch, fused=True)),
+    "jax": ("jax", jax_contestant),
+    "autograd": ("autograd", autograd_contestant),
+    "mygrad": ("mygrad", mygrad_contestant),
 }
 # Parts that `import library` alone does not load, or only since some version.
 PARTS = {"minigrad": ["minigrad.optim"], "autograd": ["autograd.numpy"], "mygrad": ["mygrad.nnet"]}
@@ -324,18 +333,19 @@ def contestants(names):
     """{name: contestant} of those that are installed; says on stderr which are not."""
     found = {}
     for name in names:
+        library, contestant_of = CONTESTANTS[name]
         try:
-            library = importlib.import_module(name)
-            for part in PARTS.get(name, []):
+            module = importlib.import_module(library)
+            for part in PARTS.get(library, []):
                 importlib.import_module(part)
         except ModuleNotFoundError as error:
-            if error.name != name:
+            if error.name != library:
                 raise  # it is there, but broken: that should be seen
             print(f"{name} is not installed: left out", file=sys.stderr)
             continue
-        if name == "torch":
-            library.set_num_threads(1)
-        found[name] = CONTESTANTS[name](library)
+        if library == "torch":
+            module.set_num_threads(1)
+        found[name] = contestant_of(module)
     return found
 
 
@@ -352,13 +362,16 @@ def seconds(step, count):
     return time.perf_counter() - start
 
 
-def race(net, entrants, rounds):
-    """{name: microseconds of the median round} of all entrants on one network."""
-    steps = {name: contestant(net) for name, contestant in entrants.items()}
+def race(title, steps, rounds):
+    """({name: microseconds of the median round}, {name: milliseconds of the first call}) of steps
+    {name: step} that must agree."""
     # The fourth forward pass tells the loss after three steps.
-    losses = {name: number([step() for _ in range(4)][-1]) for name, step in steps.items()}
+    first, losses = {}, {}
+    for name, step in steps.items():
+        first[name] = seconds(step, 1) * 1e3
+        losses[name] = number([step() for _ in range(3)][-1])
     if not np.ptp(list(losses.values())) <= 1e-4:
-        raise AssertionError(f"{net.title}: the losses after 3 steps differ: {losses}")
+        raise AssertionError(f"{title}: the losses after 3 steps differ: {losses}")
     counts, times = {}, {name: [] for name in steps}
     for name, step in steps.items():
         seconds(step, 10)
@@ -367,7 +380,32 @@ def race(net, entrants, rounds):
         names = list(steps)
         for name in names[turn % len(names):] + names[:turn % len(names)]:
             times[name].append(seconds(steps[name], counts[name]) / counts[name] * 1e6)
-    return {name: statistics.median(values) for name, values in times.items()}
+    return {name: statistics.median(values) for name, values in times.items()}, first
+
+
+def update_of(library, kind):
+    """A step() of the optimizer `kind` alone, for one float32 parameter of a million numbers."""
+    rng = np.random.default_rng(0)
+    w, g = (library.tensor(array) for array in rng.standard_normal((2, 1000, 1000), np.float32))
+    w.requires_grad_()
+    w.grad = g
+    optimizer = getattr(library.optim, kind)([w], lr=LR)
+    corner = w.detach()[0, 0]  # the same memory: it tells whether all compute the same
+
+    def step():
+        optimizer.step()
+        return corner
+    return step
+
+
+def updates(rounds):
+    """{"Adam": {"minigrad": microseconds, "torch": ...}, "AdamW": ...}; torch's default Adam."""
+    libraries = {name: importlib.import_module(name) for name in ("minigrad", "torch")}
+    found = {}
+    for kind in ("Adam", "AdamW"):
+        steps = {name: update_of(library, kind) for name, library in libraries.items()}
+        found[kind], _ = race(f"{kind} of a million parameters", steps, rounds)
+    return found
 
 
 CHAIN = 100_000
@@ -388,15 +426,11 @@ def chain_seconds():
 def table(title, results, cell):
     """Prints one row for each network, one column for each contestant."""
     names = list(next(iter(results.values())))
-    print(f"\n{title:26s}" + "".join(f"{name:>9s}" for name in names))
+    widths = [max(len(name), 7) + 1 for name in names]
+    print(f"\n{title}\n{'':7s}" + "".join(f"{name:>{k}s}" for name, k in zip(names, widths)))
     for net, times in results.items():
-        print(f"{NETS[net].title:26s}" + "".join(f"{cell(times, name):>9s}" for name in names))
-
-
-def ratios(results):
-    """Printed below the times: minigrad's time as a multiple of each other contestant's."""
-    table("minigrad's time / theirs", results,
-          lambda times, name: f"{times['minigrad'] / times[name]:.2f}")
+        cells = [cell(times, name) for name in names]
+        print(f"{net:7s}" + "".join(f"{text:>{k}s}" for text, k in zip(cells, widths)))
 
 
 def names_in(text, known):
@@ -425,19 +459,34 @@ def options():
 def main():
     chosen = options()
     entrants = contestants(chosen.only or list(CONTESTANTS))
-    versions = {name: importlib.metadata.version(name) for name in entrants if name != "minigrad"}
+    libraries = sorted({CONTESTANTS[name][0] for name in entrants} - {"minigrad"})
+    versions = {name: importlib.metadata.version(name) for name in libraries}
     versions["python"] = platform.python_version()
-    results = {name: race(NETS[name], entrants, chosen.rounds) for name in chosen.nets}
+    times, first = {}, {}
+    for name in chosen.nets:
+        steps = {title: contestant(NETS[name]) for title, contestant in entrants.items()}
+        times[name], first[name] = race(NETS[name].title, steps, chosen.rounds)
+    million = updates(chosen.rounds) if {"minigrad", "torch"} <= set(entrants) else None
     chain = chain_seconds() if "minigrad" in entrants else None
     if chosen.json:
-        print(json.dumps({"microseconds_per_step": results, "chain_backward_seconds": chain,
+        print(json.dumps({"microseconds_per_step": times, "milliseconds_of_first_call": first,
+                          "microseconds_per_update_of_a_million": million,
+                          "chain_backward_seconds": chain,
                           "versions": versions, "rounds": chosen.rounds}, indent=2))
         return
     print("  ".join(f"{name} {version}" for name, version in sorted(versions.items())))
-    table("microseconds per step", results, lambda times, name: f"{times[name]:.1f}")
-    if "minigrad" in entrants:
-        ratios(results)
-        print(f"\nbackward through a chain of {CHAIN:,} operations: {chain:.2f} s")
+    print("\n".join(f"{name:7s}{NETS[name].title}" for name in chosen.nets))
+    table("microseconds per step", times, lambda row, name: f"{row[name]:.1f}")
+    for ours in [name for name in ("minigrad", "compiled") if name in entrants]:
+        table(f"{ours}'s time / theirs", times, lambda row, name: f"{row[ours] / row[name]:.2f}")
+    table("milliseconds of the first call", first, lambda row, name: f"{row[name]:.1f}")
+    if chain is not None:
+        print()
+    for kind, row in (million or {}).items():
+        print(f"{kind} of a million parameters: minigrad {row['minigrad']:.0f} us, torch "
+              f"{row['torch']:.0f} us, ratio {row['minigrad'] / row['torch']:.2f}")
+    if chain is not None:
+        print(f"backward through a chain of {CHAIN:,} operations: {chain:.2f} s")
 
 
 if __name__ == "__main__":

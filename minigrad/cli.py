@@ -207,6 +207,8 @@ def add_training(add):
         help="share of each label that is spread over all classes")
     add("--seed", type=whole(0), metavar="N",
         help="start of all random numbers: split, weights, order (default: 0)")
+    add("--eager", action="store_true",
+        help="run operation by operation, not the compiled step: slower, same result")
 
 
 def add_predict(parser):

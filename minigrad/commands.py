@@ -9,7 +9,7 @@ import csv
 import os
 import shlex
 import time
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from io import StringIO
 
 import numpy as np
@@ -66,14 +66,16 @@ def train(options):
     try:
         say(opening(rows, held_in, held_out, model, recipe))
         with one_thread() if is_small(model.net, recipe) else contextlib.nullcontext():
-            finished, steps, seconds = trained(model, held_in, recipe, optimizer, options.quiet)
+            course = trained(model, held_in, recipe, optimizer, options)
     except BaseException:
         remove_folders(created)
         raise
-    if steps == 0:
+    if course.steps == 0:
         remove_folders(created)
         raise KeyboardInterrupt
-    return report(options, folder, model, held_in, held_out, finished, steps, seconds)
+    if not options.quiet:
+        course.tell()
+    return report(options, folder, model, held_in, held_out, course)
 
 
 CHOSEN = [field.name for field in fields(training.Recipe)]
@@ -152,18 +154,36 @@ def is_small(net, recipe):
     return recipe.batch_size * max(p.numel() for p in net.parameters()) < 4_000_000
 
 
-def trained(model, held_in, recipe, optimizer, quiet):
-    """Runs the loop; returns (finished, steps, seconds)."""
+@dataclass
+class Course:
+    """How a training went."""
+
+    steps: int
+    finished: bool    # False: Ctrl-C
+    seconds: float
+    step: str         # "compiled" or "eager"
+    why: str = None   # it could not be compiled
+
+    def tell(self):
+        """Says which step it was and, of an eager one that should have been compiled, why."""
+        if self.why is not None:
+            complain("note", f"the step was not compiled: {self.why.removeprefix('compile: ')}")
+        talk(f"{self.step} step: {self.steps} made in {self.seconds:.2f} s")
+
+
+def trained(model, held_in, recipe, optimizer, options):
+    """Runs the loop; returns its Course."""
     x, y = model.tensors(*model.schema.encode(held_in))
     batches = data.DataLoader(data.TensorDataset(x, y), recipe.batch_size, shuffle=True)
     steps = recipe.epochs * len(batches)
     scheduler = training.SCHEDULERS[recipe.scheduler](optimizer, steps)
     criterion = training.criterion_for(recipe, model.schema.task)
+    step = training.Step(model.net, criterion, optimizer, options.eager)
     started = time.perf_counter()
-    with np.errstate(all="ignore"), Progress(total=steps, progress=not quiet) as progress:
+    shown = Progress(total=steps, progress=not options.quiet)
+    with np.errstate(all="ignore"), shown as progress:
         try:
-            done, finished = training.fit(model.net, criterion, batches, optimizer, scheduler,
-                                          recipe.epochs, progress)
+            done, finished = training.fit(step, batches, scheduler, recipe.epochs, progress)
         except training.Diverged as error:
             progress.close()
             usual = training.LEARNING_RATES[recipe.optimizer]
@@ -171,24 +191,25 @@ def trained(model, held_in, recipe, optimizer, quiet):
             other = "" if recipe.optimizer == "adamw" else ", or --optimizer adamw"
             raise Refusal(f"{error} of {steps} ({recipe.optimizer}, lr {recipe.lr:g}); nothing "
                           "was written", f"try --lr {smaller:g}{other}") from None
-    return finished, done, time.perf_counter() - started
+    return Course(done, finished, time.perf_counter() - started, step.kind, step.why)
 
 
-def report(options, folder, model, held_in, held_out, finished, steps, seconds):
+def report(options, folder, model, held_in, held_out, course):
     """Writes the files, prints the results; returns the exit code."""
     schema = model.schema
     (_, train_y), (x, y) = schema.encode(held_in), schema.encode(held_out)
     measured = training.scores(schema, model.outputs(x), y, train_y)
-    model.about |= {"steps": steps, "finished": finished, "test": measured}
+    model.about |= {"steps": course.steps, "finished": course.finished, "test": measured}
     path = os.path.join(folder, "model.npz")
     model.save(path)
-    if not finished:
-        complain("stopped", f"Ctrl-C after {steps} steps; the model as it was then is saved")
+    if not course.finished:
+        complain("stopped", f"Ctrl-C after {course.steps} steps; the model as it was then is saved")
     picture = drawn(model, held_in, folder)
     if options.json:
         as_json({"data": options.data, "rows": {"train": len(held_in), "test": len(held_out)},
-                 "settings": model.about["settings"], "steps": steps, "finished": finished,
-                 "seconds": round(seconds, 3), "test": measured,
+                 "settings": model.about["settings"], "steps": course.steps,
+                 "step": course.step, "finished": course.finished,
+                 "seconds": round(course.seconds, 3), "test": measured,
                  "files": {"model": path, "graph": picture}})
     else:
         result(pairs([*worded(measured, schema.target.name), ("model", path),
@@ -199,7 +220,7 @@ def report(options, folder, model, held_in, held_out, finished, steps, seconds):
             complain("warning", "the network is no better than the baseline",
                      f"try another --lr (it was {lr:g}), more --epochs, or other --hidden")
         talk(f"next: {PROGRAM} predict {shlex.quote(path)} {shlex.quote(options.data)}")
-    return 0 if finished else 130
+    return 0 if course.finished else 130
 
 
 def worded(measured, target, what="held-out rows"):

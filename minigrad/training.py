@@ -1,7 +1,7 @@
 """Training an MLP on a table: the settings, the loop, and how good the result is.
 
-The one trick: nothing here is special. `fit` is the loop that every lesson writes by hand, and the
-tables above it are the only place where names from the command line become classes.
+The one trick: nothing here is special. `Step` and `fit` are the loop that every lesson writes by
+hand, and the tables above them are the only place where names from the command line become classes.
 """
 
 import functools
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from minigrad import nn
+from minigrad.codegen.compiled import NotCompilable, compile
 from minigrad.optim import SGD, Adagrad, Adam, AdamW, RMSprop, lr_scheduler
 
 
@@ -144,8 +145,38 @@ def gradient_norm(model):
     return math.sqrt(sum(squares)) if squares else None
 
 
-def fit(model, criterion, batches, optimizer, scheduler=None, epochs=1, progress=None):
-    """Trains `model` on (x, y) batches; returns (number of steps, were all made?).
+class Step:
+    """One step of training: step(x, y) updates the parameters of `model` and returns the loss.
+
+    Compiled where that is possible, which gives the same numbers sooner (minigrad.compile).
+
+    kind  "compiled" or "eager": how steps are made now
+    why   the reason, in words, if steps could not be compiled; else None
+    """
+
+    def __init__(self, model, criterion, optimizer, eager=False):
+        self.model, self.optimizer = model, optimizer
+        self.loss = lambda x, y: criterion(model(x), y)
+        self.kind, self.why = "eager" if eager else "compiled", None
+        self.compiled = compile(self.loss, optimizer)
+
+    def __call__(self, x, y):
+        if self.kind == "compiled":
+            try:
+                return self.compiled(x, y)
+            except NotCompilable as refusal:
+                self.kind, self.why = "eager", str(refusal)
+                if refusal.loss is not None:
+                    return refusal.loss
+        self.optimizer.zero_grad()
+        loss = self.loss(x, y)
+        loss.backward()
+        self.optimizer.step()
+        return loss
+
+
+def fit(step, batches, scheduler=None, epochs=1, progress=None):
+    """Makes a Step with each (x, y) of the batches; returns (number of steps, were all made?).
 
     scheduler: stepped after each batch, ReduceLROnPlateau after each epoch with its mean loss.
     progress: a `minigrad.progress.Progress`, stepped once a batch.
@@ -153,18 +184,14 @@ def fit(model, criterion, batches, optimizer, scheduler=None, epochs=1, progress
     """
     steps = 0
     plateau = isinstance(scheduler, lr_scheduler.ReduceLROnPlateau)
-    norm = functools.partial(gradient_norm, model)  # computed only when it is shown
+    norm = functools.partial(gradient_norm, step.model)  # computed only when it is shown
     try:
         for _ in range(epochs):
             total = 0.0
             for x, y in batches:
-                optimizer.zero_grad()
-                loss = criterion(model(x), y)
-                value = loss.item()
+                value = step(x, y).item()
                 if not math.isfinite(value):
                     raise Diverged(steps + 1, f"the loss became {value}")
-                loss.backward()
-                optimizer.step()
                 if scheduler is not None and not plateau:
                     scheduler.step()
                 steps, total = steps + 1, total + value
@@ -174,7 +201,7 @@ def fit(model, criterion, batches, optimizer, scheduler=None, epochs=1, progress
                 scheduler.step(total / len(batches))
     except KeyboardInterrupt:
         return steps, False
-    for name, p in model.named_parameters():
+    for name, p in step.model.named_parameters():
         if not np.isfinite(p.array).all():
             raise Diverged(steps, f"{name} is no longer finite")
     return steps, True

@@ -116,6 +116,15 @@ def test_moons_does_without_matplotlib(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+def test_the_printed_step_trains_with_numpy_alone(tmp_path):
+    finished = run(EXAMPLES / "13_print_the_backprop.py", "new/step.py", cwd=tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    (tmp_path / "new" / "minigrad.py").write_text("raise ImportError('not here')\n")
+    alone = run(tmp_path / "new" / "step.py", cwd=tmp_path)
+    losses = [float(number) for number in re.findall(r"loss ([\d.]+)", alone.stdout)]
+    assert alone.returncode == 0 and len(losses) > 2 and losses[-1] < losses[0], alone.stderr
+
+
 def held_out_accuracy(finished):
     return float(re.findall(r"held out ([\d.]+)% right", finished.stdout)[-1])
 
@@ -148,9 +157,20 @@ def benchmark(*arguments, cwd):
 
 
 def test_benchmark_prints_times_and_ratios(tmp_path):
-    finished = benchmark("--nets", "small", "--only", "minigrad,numpy", cwd=tmp_path)
+    finished = benchmark("--nets", "small", "--only", "minigrad,compiled,numpy", cwd=tmp_path)
     assert (finished.stderr, finished.returncode) == ("", 0)
-    assert "microseconds per step" in finished.stdout and "2-16-16-1" in finished.stdout
+    assert "2-16-16-1" in finished.stdout
+    rows = {}
+    for title, names, row in re.findall(r"^(\w.*)\n +(minigrad.*)\nsmall +(.*)$", finished.stdout,
+                                        re.MULTILINE):
+        rows[title] = dict(zip(names.split(), map(float, row.split())))
+    times = rows.pop("microseconds per step")
+    assert list(times) == list(rows.pop("milliseconds of the first call"))
+    for ours in ("minigrad", "compiled"):
+        shown = rows.pop(f"{ours}'s time / theirs")
+        assert shown == {name: pytest.approx(times[ours] / times[name], abs=0.02)
+                         for name in ("minigrad", "compiled", "numpy")}
+    assert rows == {}
     assert re.search(r"chain of 100,000 operations: [\d.]+ s", finished.stdout)
     assert max(map(len, finished.stdout.splitlines())) <= 80
     assert list(tmp_path.iterdir()) == []
@@ -164,8 +184,17 @@ def test_benchmark_contestants_agree_on_every_network(tmp_path):
     times = measured["microseconds_per_step"]
     assert list(times) == ["small", "digits", "deep", "large"]
     for row in times.values():
-        assert {"minigrad", "numpy"} <= set(row) and all(value > 0 for value in row.values())
+        assert {"minigrad", "compiled", "numpy"} <= set(row)
+        assert all(value > 0 for value in row.values())
+        assert ("torch" in row) == ("torch-fused" in row)
+    assert all(times[net]["compiled"] < times[net]["minigrad"] for net in ("small", "deep"))
+    assert {net: set(row) for net, row in measured["milliseconds_of_first_call"].items()} == {
+        net: set(row) for net, row in times.items()}
     assert measured["chain_backward_seconds"] < 2
+    if "torch" in times["small"]:
+        million = measured["microseconds_per_update_of_a_million"]
+        assert {kind: set(row) for kind, row in million.items()} == {
+            kind: {"minigrad", "torch"} for kind in ("Adam", "AdamW")}
 
 
 def test_benchmark_leaves_out_what_is_not_installed(tmp_path):
