@@ -144,3 +144,16 @@ def test_every_picture_and_example_exists_and_pictures_load_quickly():
     numbered = {path.name.split("_")[0] for path in (README.parent / "examples").glob("[0-9]*.py")}
     row = next(line for line in SECTIONS["Where things are"].splitlines() if "`examples/`" in line)
     assert set(re.findall(r"\b\d+\b", row)) == numbered
+
+
+def test_the_printed_backprop_is_what_source_prints_and_the_compiled_step_runs():
+    section = "Print the backprop, and run it"
+    names = {}
+    exec("import minigrad as mg", names)
+    first, second = blocks_of(section, "python")
+    exec(first.replace("print(", "printed = str("), names)
+    assert blocks_of(section, "")[0].strip() in names["printed"]
+    before = names["loss_fn"](names["inputs"], names["targets"]).item()
+    exec(second, names)
+    assert names["loss"].item() == before
+    assert names["loss_fn"](names["inputs"], names["targets"]).item() < before
