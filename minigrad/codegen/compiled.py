@@ -8,10 +8,11 @@ The one trick: the first call for a shape of data runs as ever, and its record b
 (program.py) whose results are written into memory set aside once (lower.py). Gradients are written
 where the optimizer reads them. Nothing is believed: the loss is recorded a second time, for other
 numbers, and what then differs beside the data (a branch, a value that was taken out of the record)
-is refused; the first step of every program is held against the eager one.
+is refused; the 2nd, 4th, 8th, ... step of every program is held against the eager one.
 """
 
 import builtins
+import dis
 import math
 import warnings
 from dataclasses import dataclass, field
@@ -19,13 +20,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minigrad import engine, random
-from minigrad.beside import NotCompilable
-from minigrad.codegen.lower import Lowering, needed, shared
+from minigrad.beside import NotCompilable, Tracing, Unfit
+from minigrad.codegen.lower import RESERVED, Lowering, needed, shared
 from minigrad.codegen.program import build, ordered
 from minigrad.codegen.straight import Tracer, Unknown
-from minigrad.engine import Recorded, describe, mode, wrap
+from minigrad.engine import Recorded, as_of, describe, mode, wrap
 from minigrad.optim.optimizer import Optimizer
 
+OFTEN = 20
 MOST = 16  # programs of one step: more shapes than that are a mistake, or work for eager
 
 
@@ -38,7 +40,9 @@ def compile(loss_fn, optimizer, *, after_backward=None):
     update, e.g. to clip: `lambda: nn.utils.clip_grad_norm_(model.parameters(), 1.0)`.
 
     A program is made for each shape and dtype of the data and each mode (train, eval), anew when a
-    parameter gets another array or a number that loss_fn closes over changes. The loss and the
+    parameter gets another array, is frozen or unfrozen, or a variable around loss_fn changes. (A
+    number in a dict, a list or an attribute is what it was when the program was made; the
+    comparison with the eager step, at the 2nd, 4th, 8th, ... step, will tell.) The loss and the
     gradients are those of the eager step. Dropout draws anew in every step, running statistics
     advance, groups and schedulers work. `step.source` is the text of what runs.
 
@@ -47,8 +51,8 @@ def compile(loss_fn, optimizer, *, after_backward=None):
 
     Raises TypeError for anything but a function and an Optimizer; NotCompilable, at the first call
     and before anything is changed, for what cannot be made a program: a branch on numbers, random
-    numbers other than dropout's, values taken out of the record (item(), numpy(), argmax), an
-    autograd.Function.
+    numbers other than dropout's, values taken out of the record (item(), numpy()), an
+    autograd.Function, writing into a buffer, labels that are ignored.
     """
     if not callable(loss_fn) or not isinstance(optimizer, Optimizer):
         raise TypeError("compile takes a function that returns the loss and an optimizer, "
@@ -64,13 +68,16 @@ class Compiled:
     run: object            # run(*arrays) -> loss; writes the gradients
     text: str
     gradients: list        # [(parameter, array its gradient is written into, or None)]
-    bound: list            # [(tensor, the array it had)]: parameters and buffers the lines name
+    bound: list            # [(tensor, its array, its requires_grad)] of what the lines name
+    groups: list           # [(parameters of a group, how many)]
     modules: list          # [(module, was it training)]
-    outside: list          # [(namespace, name, value)]: numbers that loss_fn sees around it
+    outside: list          # [(namespace, name, value)]: what loss_fn sees around it
     sums: list             # vectors that must be finite, or the step is done eagerly
     kinds: list            # (shape, dtype) of each argument, (None, None) of a plain value
-    checked: bool = False  # has it been held against the eager step?
-    effects: list = field(default_factory=list)
+    left: int = 1          # steps until it is held against the eager one (again)
+    apart: int = 1         # and how many there will be until the next time: twice as many each time
+    changing: list = field(default_factory=list)  # running statistics
+    draws: bool = False    # does it draw random numbers?
 
     def fits(self, data):
         """Are the data of the kind that this program was made for?"""
@@ -84,15 +91,30 @@ class Compiled:
                 return False
         return True
 
-    def holds(self):
+    def holds(self, optimizer):
         """Is all that the lines took for granted still so?"""
-        for t, array in self.bound:
-            if t.array is not array:
+        for t, array, requires_grad in self.bound:
+            if t.array is not array or t.requires_grad is not requires_grad:
                 return False
         for module, training in self.modules:
             if module.training is not training:
                 return False
-        return all(space.get(name) is value for space, name, value in self.outside)
+        if len(optimizer.param_groups) != len(self.groups):
+            return False
+        for group, (parameters, n) in zip(optimizer.param_groups, self.groups):
+            if group["params"] is not parameters or len(parameters) != n:
+                return False
+        return all(unchanged(space.get(name), value) for space, name, value in self.outside)
+
+    def finite(self):
+        """Are all gradients finite, if the lines took that for granted? Their squares are the
+        quickest look at all numbers."""
+        return all(math.isfinite(np.dot(vector, vector)) for vector in self.sums)
+
+    def before(self):
+        """What a run changes beside gradients, as it is now: to be put back by `restored`."""
+        state = random.generator().bit_generator.state if self.draws else None
+        return state, [(t, t.array.copy()) for t in self.changing]
 
 
 class CompiledStep:
@@ -100,38 +122,56 @@ class CompiledStep:
 
     def __init__(self, loss_fn, optimizer, after_backward=None):
         self.loss_fn, self.optimizer, self.after_backward = loss_fn, optimizer, after_backward
-        self.programs, self.last, self.told = {}, None, set()
+        self.programs, self.last, self.told, self.remade = {}, None, set(), 0
         self.plain = type(optimizer).step is Optimizer.step  # else a subclass does more in step()
 
     def __call__(self, *data):
         last = self.last  # most calls are like the one before
-        if last is not None and last.checked and last.fits(data) and last.holds() and (
-                not mode.recorders and engine.observer is None):
+        if last is not None and last.left > 1 and last.fits(data) and last.holds(
+                self.optimizer) and not mode.recorders and engine.observer is None:
             return self.step(last, data)
         if mode.recorders or engine.observer is not None:
-            self.say("a run is being traced" if mode.recorders else "anomalies are being detected")
+            self.say(f"{'a run is being traced' if mode.recorders else 'anomalies are detected'}, "
+                     "so steps run eagerly meanwhile")
             return self.eager(data)
+        for i, x in enumerate(data):
+            if isinstance(x, Recorded) and x.requires_grad:
+                raise NotCompilable(f"compile: argument {i}, the {describe(x)}, requires grad, "
+                                    "which a compiled step does not compute; detach() it, make it "
+                                    "inside loss_fn, or train eagerly")
         key = tuple([(x.array.shape, x.array.dtype) if isinstance(x, Recorded) else
-                     (x.shape, x.dtype) if isinstance(x, np.ndarray) else x for x in data])
+                     (x.shape, x.dtype) if isinstance(x, np.ndarray) else (type(x), x)
+                     for x in data])
         try:
             program = self.programs.get(key)
         except TypeError:
             raise TypeError("compile: data must be tensors, arrays or plain values, got "
                             + ", ".join(type(x).__name__ for x in data)) from None
-        if program is None or not program.holds():
+        if program is None or not program.holds(self.optimizer):
+            self.remade += program is not None
+            if self.remade == OFTEN:
+                self.say(f"its program has been made {OFTEN} times, because what loss_fn uses (a "
+                         "number, a tensor that is no argument) keeps changing, and making one "
+                         "takes longer than an eager step; pass it as an argument")
             return self.first(key, data)
-        if not program.checked:
-            return self.check(program, data)
         self.last = program
+        if program.left == 1:
+            return self.check(program, data)
         return self.step(program, data)
 
     def step(self, program, data):
         """One step by the program."""
+        program.left -= 1
         with np.errstate(all="ignore"):
-            loss = program.run(*[x.array if isinstance(x, Recorded) else x for x in data])
-            for vector in program.sums:  # their squares: the quickest look at all numbers
-                if not math.isfinite(np.dot(vector, vector)):
-                    return self.eager(data)  # an infinite gradient: the rules know what to do
+            before = program.before()
+            try:
+                loss = program.run(*[x.array if isinstance(x, Recorded) else x for x in data])
+                fine = program.finite()  # else the rules know what to do
+            except (Unfit, IndexError):
+                fine = False
+            if not fine:
+                restored(before)
+                return self.eager(data)
             for p, gradient in program.gradients:
                 p._grad = gradient
             if self.after_backward is not None:
@@ -140,7 +180,7 @@ class CompiledStep:
                 self.optimizer.apply(self.optimizer.prepared())
             else:
                 self.optimizer.step()
-        return wrap(np.asarray(loss))
+        return wrap(np.array(loss))
 
     def eager(self, data):
         """One step as ever."""
@@ -155,7 +195,7 @@ class CompiledStep:
     def say(self, why):
         if why not in self.told:
             self.told.add(why)
-            warnings.warn(f"compiled step: {why}, so steps run eagerly meanwhile", stacklevel=3)
+            warnings.warn(f"compiled step: {why}", stacklevel=3)
 
     @property
     def source(self):
@@ -179,13 +219,21 @@ class CompiledStep:
                 "of a plain argument, and here is another; pass numbers that change as tensors, "
                 "drop a last smaller batch (drop_last=True), or train eagerly")
         given = as_tensors(data)
-        state = random.generator().bit_generator.state
-        loss, effects = recorded(self.loss_fn, given)
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        names = self.examined(loss, effects, given, parameters, state)
-        after = random.generator().bit_generator.state
-        random.generator().bit_generator.state = state
-        draft = drafted(loss, effects, parameters, names, given)
+        state, effects = random.generator().bit_generator.state, Tracing(all_of(given, parameters))
+        try:
+            loss = recorded(self.loss_fn, given, effects)
+            for t in effects.written():
+                raise NotCompilable(f"compile: loss_fn writes into the {describe(t)}, and the "
+                                    "compiled step would not repeat that; do it outside loss_fn "
+                                    "(after_backward), or train eagerly")
+            names = self.examined(loss, effects, given, parameters)
+            after = random.generator().bit_generator.state
+            random.generator().bit_generator.state = state
+            draft = drafted(loss, effects, parameters, names, given)
+        except BaseException:  # as if nothing had been called
+            restored((state, effects.before[::-1]))
+            raise
         random.generator().bit_generator.state = after
         self.optimizer.zero_grad()
         loss.backward()
@@ -195,7 +243,7 @@ class CompiledStep:
         self.programs[key] = self.last = self.finished(draft, parameters, effects)
         return loss.detach()
 
-    def examined(self, loss, effects, given, parameters, state):
+    def examined(self, loss, effects, given, parameters):
         """{id(leaf): name in the program}; refuses what the record does not tell the whole of."""
         if not isinstance(loss, Recorded) or loss.array.size != 1 or not loss.requires_grad:
             what = describe(loss) if isinstance(loss, Recorded) else type(loss).__name__
@@ -216,7 +264,7 @@ class CompiledStep:
                       if t.op is None and id(t) not in names}
             return names
         swapped, twins = others
-        if [kind_of(t) for t in records] != [kind_of(t) for t in twins]:
+        if forms(records) != forms(twins):
             raise NotCompilable("compile: loss_fn takes another way for other numbers: an `if`, a "
                                 "loop or an index in it depends on values, which straight lines "
                                 "cannot; train eagerly, or use where() instead of if")
@@ -239,19 +287,28 @@ class CompiledStep:
                 for i, p in enumerate(batch.parameters):
                     if batch.joined:
                         homes[id(p)] = batch.g_parts[i]
-        return lowered(draft, parameters, homes, effects, namespaces(self.loss_fn))
+        program = lowered(draft, parameters, homes, namespaces(self.loss_fn))
+        program.groups = [(g["params"], len(g["params"])) for g in self.optimizer.param_groups]
+        program.changing = [t for _, _, tensors, _ in effects for t in tensors[1:]]
+        program.draws = any(not s.pure for s in draft.statements)
+        if not program.sums and not any(len(tensors) == 1 for _, _, tensors, _ in effects):
+            program.before = nothing  # no step is given up halfway
+        return program
 
     def check(self, program, data):
-        """The second call: the program beside the eager step, on the same numbers."""
-        state = random.generator().bit_generator.state
-        kept = [(t, t.array.copy()) for _, _, tensors, _ in program.effects for t in tensors[1:]]
-        with np.errstate(all="ignore"):
-            loss = np.asarray(program.run(*[x.array if isinstance(x, Recorded) else x
-                                            for x in data])).copy()
+        """The 2nd, 4th, 8th, ... call: the program beside the eager step, on the same numbers."""
+        before = Compiled.before(program)
+        try:
+            with np.errstate(all="ignore"):
+                loss = np.array(program.run(*[x.array if isinstance(x, Recorded) else x
+                                              for x in data]))
+                fine = program.finite()
+        except (Unfit, IndexError):
+            fine = False
+        restored(before)
+        if not fine:
+            return self.eager(data)  # these data say nothing about the program
         found = [(p, None if g is None else g.copy()) for p, g in program.gradients]
-        random.generator().bit_generator.state = state
-        for t, array in kept:
-            t.array[...] = array
         self.optimizer.zero_grad()
         eager = self.loss_fn(*as_tensors(data))
         eager.backward()
@@ -265,15 +322,34 @@ class CompiledStep:
             refusal = NotCompilable(
                 f"compile: {differs[0]} of the compiled step differs from the eager one (the step "
                 "was done eagerly, nothing is lost). Something that loss_fn uses changes from call "
-                "to call without being an argument; train eagerly, or pass it as a tensor")
+                "to call without being an argument; train eagerly, or pass it as a tensor. The "
+                f"steps since the last comparison ({program.apart - 1}) ran with what it was then")
             refusal.loss = eager.detach()
             raise refusal
-        program.checked = True
+        program.apart *= 2
+        program.left = program.apart
         return eager.detach()
 
 
+def nothing():
+    """For `before`, of a program that is never given up."""
+    return None, ()
+
+
+def restored(before):
+    """Puts back what `before` told."""
+    state, arrays = before
+    if state is not None:
+        random.generator().bit_generator.state = state
+    for t, array in arrays:
+        if t.array.flags.writeable:
+            t.array[...] = array
+
+
 def as_tensors(data):
-    return [wrap(x) if isinstance(x, np.ndarray) else x for x in data]
+    """Data as loss_fn gets them: arrays as tensors, and tensors without their history (X[:10])."""
+    return [wrap(x) if isinstance(x, np.ndarray) else
+            wrap(x.array) if isinstance(x, Recorded) and not x.requires_grad else x for x in data]
 
 
 def array_of(g):
@@ -289,11 +365,15 @@ def close(one, other):
     return np.allclose(one, other, rtol=tolerance, atol=tolerance * float(scale), equal_nan=True)
 
 
-def recorded(loss_fn, given):
-    """(loss, effects) of a call in which everything is recorded."""
-    mode.tracing = effects = []
+def all_of(data, parameters):
+    return [t for t in (*data, *parameters) if isinstance(t, Recorded)]
+
+
+def recorded(loss_fn, given, effects):
+    """The loss of a call in which everything is recorded, what happens beside it in `effects`."""
+    mode.tracing = effects
     try:
-        return loss_fn(*given), effects
+        return loss_fn(*given)
     finally:
         mode.tracing = None
 
@@ -305,25 +385,22 @@ def probe(loss_fn, given, parameters, effects):
     if it raises an error for them. Leaves everything as it was."""
     data = [wrap(other(t.array, i)) if isinstance(t, Recorded) else t
             for i, t in enumerate(given)]
-    arrays = [p.array for p in parameters]
-    kept = [(t, t.array.copy()) for _, _, tensors, _ in effects for t in tensors[1:]]
+    arrays, more = [p.array for p in parameters], Tracing(all_of(data, parameters))
     state = random.generator().bit_generator.state
-    random.generator().manual_seed(271828)
+    random.generator().bit_generator.state = np.random.PCG64(271828).state
     try:
         for i, p in enumerate(parameters):
             p.array = other(p.array, i)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            loss, more = recorded(loss_fn, data)
+            loss = recorded(loss_fn, data, more)
         return data, ordered(loss, [t for _, _, tensors, _ in more for t in tensors])
     except Exception:  # of the user's own code, for numbers that it was not meant for
         return None
     finally:
         for p, array in zip(parameters, arrays):
             p.array = array
-        for t, array in kept:
-            t.array[...] = array
-        random.generator().bit_generator.state = state
+        restored((state, more.before[::-1]))
 
 
 def other(array, i):
@@ -333,9 +410,12 @@ def other(array, i):
         turned)
 
 
-def kind_of(t):
-    """What must be the same for other numbers."""
-    return (t.op.name if t.op is not None else None, t.array.shape, t.array.dtype, len(t.inputs))
+def forms(records):
+    """What must be the same for other numbers: operations, shapes, and what comes from where."""
+    places = {id(t): i for i, t in enumerate(records)}
+    return [(t.op and t.op.name, t.array.shape, t.array.dtype,
+             [places[id(as_of(x, t.order))] if isinstance(x, Recorded) else None
+              for x in t.inputs]) for t in records]
 
 
 def alike(t, twin):
@@ -356,20 +436,22 @@ def same(x, y):
     return x is y or x == y or (x != x and y != y)
 
 
+def unchanged(now, value):
+    """Is what a name stands for still the same object, or an equal number or text?"""
+    return now is value or (type(now) is type(value) and isinstance(now, (int, float, str))
+                            and now == value)
+
+
 def namespaces(function):
-    """[(namespace, name, value)] of the plain values that a function sees around it."""
-    code, found = getattr(function, "__code__", None), []
+    """[(namespace, name, value)] of what a function sees around it: numbers, models, tensors."""
+    code = getattr(function, "__code__", None)
     if code is None:
-        return found
-    for name in code.co_names:
-        value = function.__globals__.get(name)
-        if isinstance(value, (int, float, str)):
-            found.append((function.__globals__, name, value))
-    for name, cell in zip(code.co_freevars, function.__closure__ or ()):
-        value = cell.cell_contents
-        if isinstance(value, (int, float, str)):
-            found.append((Cell(cell), name, value))
-    return found
+        return []
+    names = {i.argval for i in dis.get_instructions(code) if i.opname == "LOAD_GLOBAL"}
+    found = [(function.__globals__, name, function.__globals__[name])
+             for name in sorted(names) if name in function.__globals__]
+    return found + [(Cell(cell), name, cell.cell_contents)
+                    for name, cell in zip(code.co_freevars, function.__closure__ or ())]
 
 
 class Cell:
@@ -402,7 +484,7 @@ class Draft:
 def drafted(loss, effects, parameters, names, given):
     """The Draft of a recorded loss."""
     wanted = [p for p in parameters if p.requires_grad]
-    tracer = Tracer(finite=not effects)
+    tracer = Tracer(finite=True, reserved=RESERVED)
     try:
         program = build(loss, wanted, names, effects, tracer)
     except NotImplementedError as error:
@@ -416,16 +498,14 @@ def drafted(loss, effects, parameters, names, given):
     loss_name = final(program.loss)
     outputs = [g for g in gradients.values() if isinstance(g, str)] + [loss_name]
     statements = needed(statements, outputs)
-    records = ordered(loss)
-    modules = {id(t.module): t.module for t in records if t.module is not None}
     arguments = [names[id(t)] if isinstance(t, Recorded) else None for t in given]
     return Draft(statements, tracer.constants, by_name, gradients, loss_name, arguments,
-                 tracer.assumed, [(m, m.training) for m in modules.values()],
+                 tracer.assumed, [(m, m.training) for m in effects.modules.values()],
                  [(t.array.shape, t.array.dtype) if isinstance(t, Recorded) else (None, None)
                   for t in given])
 
 
-def lowered(draft, parameters, homes, effects, outside):
+def lowered(draft, parameters, homes, outside):
     """The Compiled of a Draft."""
     stable = {name: t.array for name, t in draft.inputs.items() if name not in draft.arguments}
     stable |= draft.constants
@@ -450,21 +530,21 @@ def lowered(draft, parameters, homes, effects, outside):
         if g is not None and (not isinstance(g, str) or stable.get(places.get(g)) is not home):
             name = lowering.fresh("dw")
             lowering.names[name] = home
-            if isinstance(g, str):
-                lines.append(f"{name}[...] = {places.get(g) or lowering.where.get(g, g)}")
-            else:
-                home[...] = g
+            if not isinstance(g, str):  # written anew each time: who clips it writes into it
+                lowering.names[f"{name}_known"], g = g, f"{name}_known"
+            lines.append(f"{name}[...] = {places.get(g) or lowering.where.get(g, g)}")
     arguments = [name or f"_{i}" for i, name in enumerate(draft.arguments)]
     text = "\n    ".join([f"def step({', '.join(arguments)}):", *lines,
                           f"return {lowering.where.get(draft.loss, draft.loss)}"])
     head = "\n".join(f"# {line}" for line in lowering.ahead)
     scope = {"np": np, **lowering.names}
     exec(builtins.compile(text, "<compiled step>", "exec"), scope)
-    bound = [(t, t.array) for name, t in draft.inputs.items() if name not in draft.arguments]
+    bound = [(t, t.array, t.requires_grad) for name, t in draft.inputs.items()
+             if name not in draft.arguments]
     together = {id(home if home.base is None else home.base): joined(home)
                 for _, home in gradients if home is not None}
-    return Compiled(scope["step"], f"{head}\n{text}\n", gradients, bound, draft.modules, outside,
-                    list(together.values()) if draft.assumed else [], draft.kinds, effects=effects)
+    return Compiled(scope["step"], f"{head}\n{text}\n", gradients, bound, [], draft.modules,
+                    outside, list(together.values()) if draft.assumed else [], draft.kinds)
 
 
 def joined(home):

@@ -7,6 +7,7 @@ program works in the few arrays that a person would have set aside.
 """
 
 import ast
+import builtins
 from collections import Counter
 
 import numpy as np
@@ -20,6 +21,7 @@ COMPARE = {ast.Eq: "equal", ast.NotEq: "not_equal", ast.Lt: "less", ast.LtE: "le
            ast.Gt: "greater", ast.GtE: "greater_equal"}
 UNARY = {ast.USub: "negative", ast.Invert: "invert"}
 REDUCE = {"sum": "add", "max": "maximum", "min": "minimum", "prod": "multiply"}
+RESERVED = {*dir(np), *dir(builtins), "math", "out"}  # values get other names than functions
 WHOLE = {"matmul", "vecdot"}  # these read an operand again after writing: never into its memory
 
 
@@ -122,6 +124,7 @@ class Lowering:
         self.lines, self.names, self.ahead = [], dict(stable), []
         self.where, self.root = {}, {}     # of a value: its name in the lines; whose memory it is
         self.pool, self.owned = {}, set()  # free buffers by kind; names of all buffers
+        self.holds = {}                    # of a buffer: the values it holds, one after the other
         self.fixed = set(stable)           # names in the lines that never change what they mean
         self.taken = Counter(stable)
         self.values = {s.target: s.value for s in statements if s.target is not None}
@@ -192,6 +195,7 @@ class Lowering:
         text = [plain(x, self.where) for x in operands]
         buffer = self.buffer(s, operands if function not in WHOLE and "." not in function else ())
         self.where[s.target] = buffer
+        self.holds.setdefault(buffer, []).append(s.target)
         more = [buffer, *text] if rest is None else [*text, *rest(buffer)]
         self.lines.append(f"{function}({', '.join(more)})")
         self.names[function.split(".")[0]] = getattr(np, function.split(".")[0])

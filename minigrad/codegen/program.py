@@ -13,7 +13,7 @@ import numpy as np
 
 from minigrad import dtypes
 from minigrad.backward import seed, sweep
-from minigrad.codegen.straight import Tracer, Unknown
+from minigrad.codegen.straight import Statement, Tracer, Unknown, as_one, is_like
 from minigrad.engine import Recorded, as_of, describe, recording
 
 
@@ -141,7 +141,7 @@ def put_effect(program, function, tensors, options):
     tracer = program.tracer
     node = ast.Call(tracer.refer(function), [tracer.refer(value_of(program, x)) for x in tensors],
                     [ast.keyword(k, tracer.refer(v)) for k, v in options.items()])
-    tracer.statements.append(type(tracer.statements[0])(None, node, None))
+    tracer.statements.append(Statement(None, node, None))
 
 
 # --- backward -------------------------------------------------------------------------------------
@@ -226,8 +226,11 @@ def added(tracer, one, other, hint):
     """Two contributions that meet."""
     if not isinstance(one, Unknown) and not isinstance(other, Unknown):
         return one + other
+    value = example_of(one) + example_of(other)
+    if any(isinstance(x, Unknown) and is_like(x.value, value) for x in (one, other)):
+        one, other = as_one(one, value.dtype), as_one(other, value.dtype)
     node = ast.BinOp(tracer.refer(one), ast.Add(), tracer.refer(other))
-    return tracer.emit(node, example_of(one) + example_of(other), hint)
+    return tracer.emit(node, value, hint)
 
 
 def run(program, arrays):
