@@ -5,10 +5,11 @@ The one trick: `main` is the only place where errors become words and exit codes
 """
 
 import argparse
-import math
 import sys
 
-from minigrad import __version__
+from minigrad import __version__, cli_lab
+from minigrad.cli_values import (
+    ACTIVATIONS, OPTIMIZERS, SCHEDULERS, layers, listed, number, one_of, whole)
 from minigrad.data.csvfile import TableError, nearest
 from minigrad.io import FileFormatError
 from minigrad.terminal import PROGRAM, Refusal, complain, quietly_closed, result
@@ -18,6 +19,7 @@ COMMANDS = {
     "predict": "use a trained network",
     "graph": "draw what a program of yours computed",
     "report": "write the page of a recorded run",
+    **cli_lab.COMMANDS,
     "doctor": "say what is installed and what is missing",
 }
 
@@ -27,6 +29,8 @@ EXAMPLES = {
   {0} predict runs/digits/model.npz digits
   {0} train houses.csv --target price
   {0} graph train.py:loss -o graph.svg
+  {0} compare digits --optimizers sgd,momentum,adam
+  {0} race saddle -o race.html
   {0} doctor""",
     "train": """
   {0} train digits
@@ -67,6 +71,7 @@ run.save("run.npz") writes the file.""",
     "doctor": """
   {0} doctor
   {0} doctor --json""",
+    **cli_lab.EXAMPLES,
 }
 
 
@@ -155,7 +160,7 @@ def root():
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands", parser_class=Parser)
     for name, add in (("train", add_train), ("predict", add_predict), ("graph", add_graph),
-                      ("report", add_report), ("doctor", add_doctor)):
+                      ("report", add_report), *cli_lab.PARSERS.items(), ("doctor", add_doctor)):
         sub = commands.add_parser(name, help=COMMANDS[name], **style(name),
                                   description=f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}.")
         add(sub)
@@ -175,9 +180,7 @@ def add_train(parser):
         help="classification or regression (default: told by the target column)")
     network = parser.add_argument_group("network").add_argument
     network("--hidden", type=layers, metavar="64,32", help="sizes of the hidden layers, or none")
-    network("--activation", metavar="NAME", type=one_of(
-        "relu", "tanh", "sigmoid", "leaky_relu", "elu", "gelu", "silu", "softplus"),
-        help="relu, tanh, sigmoid, leaky_relu, elu, gelu, silu or softplus")
+    network("--activation", metavar="NAME", type=one_of(*ACTIVATIONS), help=listed(ACTIVATIONS))
     network("--dtype", type=one_of("float32", "float64"), metavar="NAME",
             help="float32 or float64")
     add_training(parser.add_argument_group("training").add_argument)
@@ -190,9 +193,7 @@ def add_train(parser):
 
 def add_training(add):
     """The options of how to train."""
-    add("--optimizer", metavar="NAME", type=one_of(
-        "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "amsgrad"),
-        help="sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw or amsgrad")
+    add("--optimizer", metavar="NAME", type=one_of(*OPTIMIZERS), help=listed(OPTIMIZERS))
     add("--lr", type=number(above=0), metavar="X", help="learning rate")
     add("--momentum", type=number(least=0, below=1), metavar="X",
         help="of sgd, momentum, nesterov and rmsprop")
@@ -200,9 +201,7 @@ def add_training(add):
         help="decoupled for adamw, an L2 penalty for the others")
     add("--batch-size", type=whole(1), metavar="N", help="rows per step")
     add("--epochs", type=whole(1), metavar="N", help="passes over the rows")
-    add("--scheduler", metavar="NAME", type=one_of(
-        "none", "step", "cosine", "exponential", "linear", "onecycle", "plateau"),
-        help="none, step, cosine, exponential, linear, onecycle or plateau")
+    add("--scheduler", metavar="NAME", type=one_of(*SCHEDULERS), help=listed(SCHEDULERS))
     add("--label-smoothing", type=number(least=0, below=1), metavar="X",
         help="share of each label that is spread over all classes")
     add("--seed", type=whole(0), metavar="N",
@@ -233,7 +232,8 @@ def add_graph(parser):
         help="svg, png, pdf or dot, for -o - (default: svg)")
     add("--force", action="store_true", help="replace that file")
     add("--depth", type=whole(0), metavar="N", help="modules so deep become one card each")
-    add("--expand", action="append", metavar="PATH", help="leave this module open, such as net.0")
+    add("--expand", action="append", metavar="PATH",
+        help="leave this module open: 0 of a Sequential, net.0 of one that is self.net")
     add("--no-fold", action="store_true", help="show every operation of every module")
     add("--no-merge", action="store_true", help="show each of the modules alike in a row")
     add("--ops", type=one_of("tags", "nodes"), metavar="NAME", default="tags",
@@ -282,52 +282,3 @@ def run_report(options):
 def run_doctor(options):
     from minigrad import doctor
     return doctor.doctor(options)
-
-
-# --- values of options ---------------------------------------------------------------------------
-
-def one_of(*names):
-    """The type of an option that takes one of several names."""
-    def choice(word):
-        if word not in names:
-            raise argparse.ArgumentTypeError(f"{word!r} is not one of {', '.join(names)}."
-                                             f"{nearest(word, names)}")
-        return word
-    return choice
-
-
-def number(least=None, above=None, below=math.inf):
-    """The type of an option that takes a finite number in a range."""
-    words = f"above {above}" if least is None else f"of at least {least}"
-    words += f" and below {below}" if below < math.inf else ""
-
-    def checked(word):
-        try:
-            value = float(word)
-        except ValueError:
-            value = math.nan
-        if not (value < below and (value > above if least is None else value >= least)):
-            raise argparse.ArgumentTypeError(f"it must be a number {words}, got {word!r}")
-        return value
-    return checked
-
-
-def whole(least):
-    """The type of an option that takes a whole number."""
-    def checked(word):
-        if not word.isascii() or not word.isdigit() or int(word) < least:
-            raise argparse.ArgumentTypeError(f"it must be a whole number of at least {least}, "
-                                             f"got {word!r}")
-        return int(word)
-    return checked
-
-
-def layers(word):
-    """Sizes of hidden layers: "64,32", or "none" for a linear model."""
-    if word == "none":
-        return ()
-    sizes = word.split(",")
-    if not all(size.isascii() and size.isdigit() and int(size) > 0 for size in sizes):
-        raise argparse.ArgumentTypeError("it must be sizes separated by commas, such as 64,32, "
-                                         f"or none, got {word!r}")
-    return tuple(map(int, sizes))

@@ -1,0 +1,590 @@
+"""Comparing optimizers on data: what is trained, what is kept, what is told."""
+
+import json
+import math
+import os
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+import minigrad
+from minigrad import cli, data, optim, random, training
+from minigrad.data import DataLoader, Schema, TensorDataset
+from minigrad.io import FileFormatError
+from minigrad.lab import comparefile, comparing
+from minigrad.lab import trials as lab
+from minigrad.lab.comparefile import CURVES, Trial
+from minigrad.lab.comparison import Comparison
+
+QUICK = {"epochs": 2, "seeds": 2}
+NASTY = 'my "opt" <b>&\u00fc$x_1$ </script> /../ with a very long name'
+
+
+def quick(data="iris", **more):
+    return lab.compare(data, **{"optimizers": ["sgd", "adam"], "lrs": [0.1, 0.01], **QUICK,
+                                **more})
+
+
+def numbers(trial):
+    """All of a trial that has to repeat."""
+    return (trial.optimizer, trial.lr, trial.seed, trial.settings, trial.about, trial.curve,
+            trial.diverged)
+
+
+# --- what is trained ------------------------------------------------------------------------------
+
+TORCH = {
+    "sgd": ("SGD", {}), "momentum": ("SGD", {"momentum": 0.9}),
+    "nesterov": ("SGD", {"momentum": 0.9, "nesterov": True}), "adagrad": ("Adagrad", {}),
+    "rmsprop": ("RMSprop", {}), "adam": ("Adam", {}), "adamw": ("AdamW", {}),
+    "amsgrad": ("Adam", {"amsgrad": True})}
+
+
+@pytest.mark.parametrize("name", TORCH)
+def test_every_number_of_a_trial_is_that_of_the_same_loop_in_pytorch(name, doubles):
+    torch = pytest.importorskip("torch")
+    table, seed = data.load("iris"), 3
+    trial = lab.compare(table, [name], lrs=0.02, seeds=[seed], epochs=3, batch_size=16, hidden=[5],
+                        dtype="float64").trials[0]
+    held_in, test = table.split(0.2, seed=seed)
+    train, validation = held_in.split(0.2, seed=seed)
+    schema = Schema.fit(train)
+    random.manual_seed(seed)
+    first = minigrad.nn.MLP(4, [5, 3])
+    net = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.ReLU(), torch.nn.Linear(5, 3))
+    net.load_state_dict({key: torch.tensor(w.numpy()) for key, w in first.state_dict().items()})
+    rows = {part: tuple(map(torch.tensor, schema.encode(part_table))) for part, part_table in
+            (("train", train), ("validation", validation), ("test", test))}
+    kind, options = TORCH[name]
+    optimizer = getattr(torch.optim, kind)(net.parameters(), lr=0.02, **options)
+    measure = torch.nn.functional.cross_entropy
+    expected = {curve: [] for curve in CURVES}
+
+    def look(step):
+        expected["step"].append(step)
+        for part, (x, y) in rows.items():
+            with torch.no_grad():
+                out = net(x)
+            expected[f"{part}_loss"].append(measure(out, y).item())
+            expected[f"{part}_score"].append((out.argmax(1) == y).double().mean().item())
+    look(0)
+    order = DataLoader(TensorDataset(minigrad.arange(len(train))), 16, shuffle=True)
+    steps = 0
+    for _ in range(3):
+        for (chosen,) in order:
+            x, y = (part[chosen.numpy()] for part in rows["train"])
+            optimizer.zero_grad()
+            measure(net(x), y).backward()
+            optimizer.step()
+            steps += 1
+            if steps in trial.curve["step"]:
+                look(steps)
+    assert trial.curve["step"] == expected["step"] and steps == 18 == trial.curve["step"][-1]
+    for curve in CURVES:
+        assert trial.curve[curve] == pytest.approx(expected[curve], rel=1e-9), curve
+
+
+def test_r2_of_values_is_that_of_numpy(tmp_path, rng):
+    x = rng.standard_normal((60, 2))
+    y = 3 * x[:, 0] - x[:, 1] + 0.1 * rng.standard_normal(60)
+    path = tmp_path / "plane.csv"
+    path.write_text("a,b,y\n" + "\n".join(f"{a},{b},{c}" for (a, b), c in zip(x, y)) + "\n")
+    table = data.read_table(path, "y")
+    c = lab.compare(table, ["momentum"], lrs=0.05, seeds=1, epochs=20, hidden=[], dtype="float64")
+    assert c.score == "R2" and c.rows[0]["test_score"][1] > 0.98
+    held_in, test = table.split(0.2, seed=0)
+    schema = Schema.fit(held_in.split(0.2, seed=0)[0])
+    inputs, truth = schema.encode(test)
+    mse = np.array(c.trials[0].curve["test_loss"])  # of the standardized values, as is the loss
+    assert c.trials[0].curve["test_score"] == pytest.approx(1 - mse / truth.var(), abs=1e-12)
+    assert "test R2" in c.table() and "%" not in c.table() and len(inputs) == 12
+
+
+def test_the_three_parts_of_the_rows_share_none_and_miss_none():
+    table = data.load("moons")
+    table.features[:, 0] = np.arange(len(table))
+    parts = [part.features[:, 0] for part in lab.split(table, 5)]
+    assert [len(part) for part in parts] == [256, 64, 80]
+    assert sorted(np.concatenate(parts)) == list(range(400))
+
+
+def test_all_optimizers_begin_with_the_same_numbers_and_see_the_same_batches():
+    c = quick(optimizers={"sgd": None, "twin": lambda p, lr: optim.SGD(p, lr=lr), "adam": None})
+    for seed in (0, 1):
+        of_seed = [t for t in c.trials if t.seed == seed]
+        assert len({(t.curve["train_loss"][0], t.curve["test_loss"][0]) for t in of_seed}) == 1
+        sgd, twin = ([t.curve for t in of_seed if t.optimizer == name] for name in ("sgd", "twin"))
+        assert sgd == twin
+    assert len({t.curve["train_loss"][0] for t in c.trials}) == 2
+
+
+def test_the_same_call_gives_the_same_numbers_and_leaves_the_generator_alone():
+    random.manual_seed(7)
+    expected = random.generator().random(3).tolist()
+    random.manual_seed(7)
+    first = quick()
+    assert random.initial_seed() == 7
+    assert random.generator().random(3).tolist() == expected
+    again = quick(optimizers=["adam", "sgd"], lrs=[0.01, 0.1])
+    by_key = {(t.optimizer, t.lr, t.seed): numbers(t) for t in again.trials}
+    assert all(by_key[t.optimizer, t.lr, t.seed] == numbers(t) for t in first.trials)
+
+
+def test_learning_rates_that_nobody_chose_surround_the_usual_one():
+    plan = lab.planned("iris")
+    assert plan.lrs["sgd"] == [0.01, 0.03, 0.1, 0.3, 1.0]
+    assert plan.lrs["rmsprop"] == [0.0003, 0.001, 0.003, 0.01, 0.03]
+    for name, lrs in plan.lrs.items():
+        assert lrs[2] == training.LEARNING_RATES[name]
+    assert 400 <= plan.steps(96) <= 600
+
+
+def test_weight_decay_is_that_of_adamw_alone_unless_it_is_asked_for():
+    plan = lab.planned("digits")
+    decays = {name: plan.recipe(name, 0.1, 0).weight_decay for name in plan.makers}
+    assert decays == {**dict.fromkeys(TORCH, 0.0), "adamw": 0.01}
+    asked = lab.planned("digits", weight_decay=0.3)
+    assert {asked.recipe(name, 0.1, 0).weight_decay for name in plan.makers} == {0.3}
+
+
+def test_a_rule_of_ones_own_is_compared_like_the_others(tmp_path):
+    def halved(w, g, *, lr=0.1):
+        return w - 0.5 * lr * g
+    calls = []
+
+    def maker(parameters, lr):
+        calls.append(lr)
+        return optim.Optimizer(parameters, rule=halved, lr=lr)
+    mine = {"halved": maker, "sgd": None}
+    c = quick(optimizers=mine, lrs={"halved": [0.2], "sgd": [0.1]}, folder=tmp_path)
+    for one, other in zip(c.of("halved"), c.of("sgd")):
+        assert one.curve["train_loss"] == pytest.approx(other.curve["train_loss"], rel=1e-5)
+    assert c.best == {"halved": 0.2, "sgd": 0.1}
+    quick(optimizers=mine, lrs={"halved": [0.2], "sgd": [0.1]}, folder=tmp_path)
+    assert calls == [0.2] * 4  # its rule may have changed: run anew
+    with pytest.raises(TypeError, match="'bad' must return an Optimizer, got NoneType"):
+        quick(optimizers={"bad": lambda p, lr: None})
+
+
+# --- what is told ---------------------------------------------------------------------------------
+
+def trial(optimizer="sgd", lr=0.1, seed=0, loss=(2, 1, 0.5), score=(0.1, 0.5, 0.9), validation=None,
+          diverged=None, baseline=0.1):
+    n, loss = len(loss), list(map(float, loss))
+    curve = {"step": [0, 10, 20][:n], "train_loss": list(loss), "train_score": list(score),
+             "validation_loss": list(loss), "validation_score": list(validation or score),
+             "test_loss": list(loss), "test_score": list(score)}
+    about = {"task": "classification", "score": "accuracy", "baseline": baseline, "steps": 20,
+             "rows": {"train": 6, "validation": 2, "test": 2}, "sizes": [2, 2], "parameters": 6,
+             "target": "y"}
+    settings = {"data": "toy", "activation": "relu", "batch_size": 3, "scheduler": "none",
+                "optimizer": optimizer, "lr": lr, "seed": seed}
+    return Trial(optimizer, lr, seed, settings, about, curve, [0.0, 0.5, 1.5][:n], diverged)
+
+
+def test_rows_are_medians_and_ranges_of_the_seeds():
+    ends = [0.7, 0.95, 0.8, 0.9]
+    c = Comparison([trial(seed=k, score=(0.1, end - 0.1, end), loss=(2, 1, 0.1 * (k + 1)))
+                    for k, end in enumerate(ends)], goal=0.8)
+    row = c.rows[0]
+    assert row["test_score"] == [min(ends), np.median(ends), max(ends)]
+    assert row["train_loss"] == pytest.approx([0.1, 0.25, 0.4])
+    assert row["steps"] == [10, 15, math.inf]       # inf, 10, 20, 10
+    assert row["seconds"] == [0.5, 1.0, math.inf]
+    assert row["us_per_step"] == pytest.approx(75_000)  # of 50 and 100 ms: the middle
+    steps, low, mid, high = c.band("test_score", "sgd")
+    values = np.array([t.curve["test_score"] for t in c.trials])
+    assert steps.tolist() == [0, 10, 20] and (low == values.min(0)).all()
+    assert (high == values.max(0)).all() and (mid == np.median(values, 0)).all()
+    line = c.table().splitlines()[1].split()
+    assert line == ["sgd", "0.1", "85.0%", "(70.0-95.0)", "0.250", "15", "(10-never)", "1.00"]
+
+
+def test_the_learning_rate_is_chosen_on_the_validation_rows_and_not_on_the_tests():
+    slow = trial(lr=0.1, score=(0.1, 0.2, 0.6), validation=(0.1, 0.2, 0.9), loss=(2, 1, 0.5))
+    quick_one = trial(lr=1.0, score=(0.1, 0.8, 0.99), validation=(0.1, 0.8, 0.8), loss=(2, 1, 0.3))
+    both = [slow, quick_one]
+    assert Comparison(both).best == {"sgd": 0.1}
+    assert Comparison(both, by="loss").best == {"sgd": 1.0}
+    assert Comparison(both, by="steps", goal=0.8).best == {"sgd": 1.0}
+    assert Comparison(both, by="steps", goal=0.85).best == {"sgd": 0.1}
+    assert Comparison(both, by="steps", goal_loss=0.4).best == {"sgd": 1.0}
+    assert Comparison(both).rows[0]["edge"] == "<"
+
+
+def test_without_a_goal_it_is_95_percent_of_the_way_to_the_best_result():
+    c = Comparison([trial(score=(0.1, 0.85, 0.9)), trial("adam", score=(0.1, 0.3, 0.5))])
+    assert c.goal == ("test_score", pytest.approx(0.1 + 0.95 * (0.9 - 0.1)))
+    assert [row["steps"][1] for row in c.rows] == [20, math.inf]
+    assert "steps to 86.0%" in c.table() and "never" in c.table()
+    hopeless = Comparison([trial(score=(0.1, 0.1, 0.1))])
+    assert hopeless.goal is None and "steps" not in hopeless.table()
+    assert "no optimizer did better than a constant guess" in str(hopeless)
+
+
+def test_a_loss_can_be_the_goal():
+    c = Comparison([trial(loss=(2, 0.04, 0.01))], goal_loss=0.04)
+    assert c.rows[0]["steps"] == [10] * 3 and "steps to loss 0.04" in c.table()
+
+
+def test_divergence_is_said_and_cut_and_never_the_best():
+    c = quick(optimizers=["sgd", "adam"], lrs=[0.01, 1e30], epochs=5)
+    assert c.best == {"sgd": 0.01, "adam": 0.01}
+    lost = c.of("sgd", 1e30)
+    for t in lost:
+        assert "at step" in t.diverged and t.curve["step"][-1] < 30
+        assert all(np.isfinite(t.curve[name]).all() for name in CURVES)
+        assert len({len(t.curve[name]) for name in CURVES}) == 1
+    assert "sgd diverged with lr 1e+30 (2 of 2)" in str(c) and "diverged" in c.grid()
+    assert c.final("test_score", "sgd", 1e30) == -math.inf
+
+
+def test_if_everything_diverges_tables_and_pictures_say_so(tmp_path):
+    c = Comparison([trial(seed=k, loss=(2,), score=(0.1,), diverged="the loss became nan at step 1")
+                    for k in range(2)])
+    assert c.best == {"sgd": None} and c.goal is None and c.of("sgd") == []
+    assert c.table().splitlines()[1].split() == ["sgd", "none", "diverged", "-"]
+    assert "try smaller ones" in str(c)
+    ElementTree.fromstring(c.picture())
+    assert [len(x) for x in c.band("train_loss", "sgd")] == [0] * 4
+    pytest.importorskip("matplotlib")
+    c.plot().savefig(tmp_path / "all.png")
+
+
+def test_one_seed_of_three_that_diverges_is_a_range_and_two_are_divergence():
+    good = [trial(seed=k) for k in range(3)]
+    bad = [trial(seed=k, loss=(2, 9), score=(0.1, 0.1), diverged="the loss became inf at step 12")
+           for k in range(3)]
+    one = Comparison([good[0], good[1], bad[2]])
+    assert one.best == {"sgd": 0.1} and one.rows[0]["diverged"] == 1
+    assert "90.0% (diverged-90.0)" in one.table()
+    assert one.band("test_score", "sgd")[2].tolist() == [0.1, 0.5, 0.9]
+    assert Comparison([good[0], bad[1], bad[2]]).best == {"sgd": None}
+
+
+def test_tables_fit_a_terminal_whatever_the_names():
+    names = [NASTY, *TORCH]
+    lrs = [10.0**-k for k in range(12)]
+    c = Comparison([trial(name, lr, seed) for name in names for lr in lrs for seed in range(2)],
+                   names=names)
+    assert max(map(len, str(c).splitlines())) <= 80
+    assert c.optimizers == names
+    c = lab.compare("iris", **QUICK)
+    assert max(map(len, str(c).splitlines())) <= 80
+    assert " ".join(c.headline().split()) == (
+        "iris: 96 rows to learn from, 24 to choose the learning rate by, 30 for the test. "
+        "MLP 4-16-3, relu, 12 steps in batches of 16, 2 seeds: median (range).")
+
+
+def test_trials_of_different_comparisons_are_not_mixed():
+    other = trial(lr=0.2)
+    other.settings["batch_size"] = 4
+    with pytest.raises(ValueError, match="different comparisons: batch_size 3, not 4"):
+        Comparison([trial(), other])
+    with pytest.raises(ValueError, match="no trials"):
+        Comparison([])
+
+
+def test_unknown_names_and_rates_are_key_errors_that_help():
+    c = Comparison([trial("adam")])
+    with pytest.raises(KeyError, match="Did you mean 'adam'"):
+        c.of("adm")
+    with pytest.raises(KeyError, match="not tried with lr 3; with 0.1 it was"):
+        c.band("test_score", "adam", 3)
+
+
+# --- pictures -------------------------------------------------------------------------------------
+
+def test_the_figure_draws_the_numbers_of_the_bands():
+    pytest.importorskip("matplotlib")
+    c = quick()
+    losses, scores, rates, goals = c.plot().axes
+    for axis, curve in ((losses, "train_loss"), (scores, "test_score")):
+        for drawn, name in zip(axis.lines, c.optimizers):
+            values = np.array([t.curve[curve] for t in c.of(name)])
+            assert drawn.get_xdata().tolist() == c.of(name)[0].curve["step"]
+            assert drawn.get_ydata() == pytest.approx(np.median(values, axis=0))
+    middle = [np.median([t.curve["validation_score"][-1] for t in c.of("sgd", lr)])
+              for lr in (0.01, 0.1)]
+    assert rates.lines[0].get_ydata() == pytest.approx(middle)
+    assert [tick.get_text() for tick in goals.get_yticklabels()] == ["sgd", "adam"]
+
+
+def test_the_svg_is_well_formed_and_repeats_for_any_name():
+    c = Comparison([trial(NASTY, 0.1, k) for k in range(2)] + [trial("sgd", 0.1, 0)])
+    root = ElementTree.fromstring(c.picture())
+    assert root.tag.endswith("svg") and c.picture() == c.picture()
+    assert "<b>" not in c.picture() and "script>" not in c.picture()
+    pytest.importorskip("matplotlib")
+    c.plot()._repr_png_()
+
+
+def test_the_svg_has_a_point_for_every_look_where_it_belongs():
+    c = Comparison([trial(loss=(100, 10, 1))])
+    root = ElementTree.fromstring(c.picture())
+    path = next(p for p in root.iter("{http://www.w3.org/2000/svg}path")
+                if p.get("stroke-width") == "1.6")
+    points = [tuple(map(float, p.split())) for p in path.get("d")[1:].split("L")]
+    assert [y for _, y in points] == pytest.approx([64, 64 + 125, 64 + 250])
+    assert [x for x, _ in points] == pytest.approx(
+        [62, 62 + 330 * math.log(10) / math.log(20), 62 + 330], abs=0.06)
+
+
+def test_without_matplotlib_the_error_says_what_works(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError, match=r"pip install matplotlib; \.table\(\).*work without"):
+        Comparison([trial()]).plot()
+
+
+def test_a_notebook_shows_picture_and_tables_and_never_an_error():
+    c = Comparison([trial(NASTY)])
+    shown = c._repr_mimebundle_()
+    assert "data:image/svg+xml;base64," in shown["text/html"] and "<b>" not in shown["text/html"]
+    assert shown["text/plain"] == str(c)
+    del c.optimizers
+    assert "cannot be shown" in c._repr_mimebundle_()["text/plain"]
+
+
+# --- what is kept ---------------------------------------------------------------------------------
+
+def test_a_trial_comes_back_from_its_file_to_the_bit(tmp_path):
+    odd = trial(NASTY, 0.1 + 0.2, 7, score=(math.nan, 1 / 3, 1e-300), diverged=NASTY)
+    comparefile.write(tmp_path, odd)
+    (path,) = comparefile.paths(tmp_path)
+    assert os.path.dirname(path) == str(tmp_path / "trials") and os.path.basename(path).isascii()
+    back = comparefile.read(path)
+    assert repr(numbers(back)) == repr(numbers(odd)) and back.seconds == odd.seconds
+    real = quick(folder=tmp_path / "real").trials
+    saved = comparefile.read_all(tmp_path / "real")
+    assert sorted(map(repr, map(numbers, saved))) == sorted(map(repr, map(numbers, real)))
+
+
+def test_names_that_look_alike_have_files_of_their_own(tmp_path):
+    for name in ("a/b", "a_b", "a\\b", "a:b", "A_b"):
+        comparefile.write(tmp_path, trial(name))
+    assert {t.optimizer for t in comparefile.read_all(tmp_path)} == {
+        "a/b", "a_b", "a\\b", "a:b", "A_b"}
+
+
+class Counted:
+    """Counts trials, and presses Ctrl-C in one of them."""
+
+    def __init__(self, monkeypatch, stop=None):
+        self.n, self.stop, self.original = 0, stop, training.fit
+        monkeypatch.setattr(training, "fit", self)
+
+    def __call__(self, step, batches, scheduler, epochs, watch):
+        self.n += 1
+        if self.n == self.stop:
+            for x, y in batches:
+                watch.step(step(x, y).item())
+                return 1, False  # as fit does at Ctrl-C
+        return self.original(step, batches, scheduler, epochs, watch)
+
+
+def test_what_was_done_before_ctrl_c_is_kept_and_only_the_rest_is_run(tmp_path, monkeypatch):
+    whole = [numbers(t) for t in quick().trials]
+    Counted(monkeypatch, stop=4)
+    stopped = quick(folder=tmp_path)
+    assert not stopped.finished and len(stopped.trials) == 3 == len(comparefile.paths(tmp_path))
+    assert "Stopped: 3 trainings were done" in " ".join(str(stopped).split())
+    monkeypatch.undo()
+    counted = Counted(monkeypatch)
+    done = quick(folder=tmp_path)
+    assert counted.n == 5 and done.finished and [numbers(t) for t in done.trials] == whole
+    quick(folder=tmp_path)
+    assert counted.n == 5
+    more = quick(folder=tmp_path, optimizers=["sgd", "rmsprop"], seeds=3)
+    assert counted.n == 5 + 2 + 6 and more.optimizers == ["sgd", "rmsprop"]
+    loaded = lab.load_comparison(tmp_path, goal=0.5)
+    assert loaded.optimizers == ["sgd", "rmsprop", "adam"] and len(loaded.trials) == 16
+
+
+def test_ctrl_c_before_anything_is_done_is_just_that(tmp_path, monkeypatch):
+    Counted(monkeypatch, stop=1)
+    with pytest.raises(KeyboardInterrupt):
+        quick(folder=tmp_path)
+    assert comparefile.paths(tmp_path) == []
+
+
+@pytest.mark.parametrize("more, differs", [
+    ({"epochs": 3}, "epochs 2, not 3"), ({"hidden": [3]}, r"hidden \[16\], not \[3\]"),
+    ({"weight_decay": 0.1}, "asked_decay None, not 0.1"), ({"dtype": "float64"}, "dtype float32")])
+def test_a_folder_holds_one_comparison(tmp_path, more, differs):
+    quick(folder=tmp_path, seeds=1)
+    before = {path: Path(path).read_bytes() for path in comparefile.paths(tmp_path)}
+    with pytest.raises(FileExistsError, match=f"trials of another comparison: {differs}"):
+        quick(folder=tmp_path, **{"seeds": 1, **more})
+    assert before == {path: Path(path).read_bytes() for path in before}
+    quick(folder=tmp_path, force=True, **{"seeds": 1, **more})
+    assert len(lab.load_comparison(tmp_path).trials) == 4
+
+
+def test_other_rows_are_another_comparison(tmp_path):
+    quick(folder=tmp_path, seeds=1)
+    changed = data.load("iris")
+    changed.features[0, 0] += 1e-9
+    with pytest.raises(FileExistsError, match="fingerprint"):
+        lab.compare(changed, ["sgd"], lrs=0.1, seeds=1, epochs=2, folder=tmp_path)
+
+
+@pytest.mark.parametrize("content", [
+    b"", b"{", b"[1]", b"null", b'{"kind": "other", "version": 1}', b"\xff\xfe",
+    b'{"kind": "minigrad comparison trial", "version": 1, "curve": {}}'])
+def test_a_file_that_is_no_trial_is_refused_with_its_name(tmp_path, content):
+    (tmp_path / "trials").mkdir()
+    (tmp_path / "trials" / "x.json").write_bytes(content)
+    with pytest.raises(FileFormatError, match=r"x\.json is not a trial .*remove it"):
+        quick(folder=tmp_path)
+
+
+def test_a_folder_without_trials_cannot_be_loaded(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no trials"):
+        lab.load_comparison(tmp_path / "none")
+
+
+# --- bad input ------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("arguments, error, words", [
+    ({"data": "digts"}, ValueError, "Did you mean 'digits'"),
+    ({"data": np.zeros((3, 2))}, TypeError, "name of a data set or a Table, got ndarray"),
+    ({"optimizers": ["adm"]}, ValueError, "no optimizer 'adm'.*Did you mean 'adam'"),
+    ({"optimizers": []}, ValueError, "no optimizers to compare"),
+    ({"optimizers": {"mine": 3}}, TypeError, "function .*got int"),
+    ({"optimizers": {"mine": lambda p, lr: None}, "lrs": None}, ValueError, "usual learning rate"),
+    ({"lrs": [0.1, -1]}, ValueError, "above 0, got -1"),
+    ({"lrs": [math.nan]}, ValueError, "above 0, got nan"),
+    ({"lrs": []}, ValueError, "no learning rate to try with sgd"),
+    ({"lrs": {"adm": [1]}}, ValueError, "not compared.*Did you mean 'adam'"),
+    ({"seeds": 0}, ValueError, "at least 1"), ({"seeds": [0, -1]}, ValueError, "at least 0"),
+    ({"seeds": 1.5}, ValueError, "got 1.5"), ({"seeds": "3"}, ValueError, "got '3'"),
+    ({"epochs": 0}, ValueError, "epochs must be a whole number"),
+    ({"epoch": 3}, TypeError, "no setting 'epoch'.*Did you mean 'epochs'"),
+    ({"momentum": 0.5}, TypeError, "no setting 'momentum'"),
+    ({"batch_size": 2.5}, ValueError, "batch_size"),
+    ({"scheduler": "cosin"}, ValueError, "Did you mean 'cosine'"),
+    ({"activation": "rellu"}, ValueError, "unknown activation 'rellu'"),
+    ({"dtype": "float99"}, ValueError, "float99"),
+    ({"weight_decay": -1}, ValueError, "weight_decay must be at least 0"),
+    ({"by": "speed"}, ValueError, "score, loss or steps, got 'speed'"),
+    ({"goal": 95}, ValueError, "got 95; 95 % is 0.95"), ({"goal": -1}, ValueError, "got -1"),
+    ({"goal": 0.9, "goal_loss": 1}, ValueError, "both given"),
+    ({"goal_loss": math.inf}, ValueError, "training loss above 0")])
+def test_what_cannot_be_run_is_refused_before_anything_is(arguments, error, words, monkeypatch):
+    counted = Counted(monkeypatch)
+    with pytest.raises(error, match=words):
+        quick(**arguments)
+    assert counted.n == 0
+
+
+def test_too_few_rows_are_refused(tmp_path):
+    (tmp_path / "few.csv").write_text("a,b\n1,2.5\n2,3.5\n")
+    with pytest.raises(ValueError, match="rows"):
+        lab.compare(data.read_table(tmp_path / "few.csv", "b"))
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+@pytest.fixture
+def run(capsys, tmp_path, monkeypatch):
+    """Runs a command in an empty folder; gives (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def command(*argv):
+        code = cli.main(list(map(str, argv)))
+        return code, *capsys.readouterr()
+    return command
+
+
+FEW = ("compare", "iris", "--epochs", 2, "--seeds", 2, "--optimizers", "sgd,adam", "--lrs",
+       "0.1,0.01")
+
+
+def test_the_command_prints_tables_and_writes_everything(run):
+    code, out, err = run(*FEW, "--goal", "0.9")
+    assert code == 0 and "steps to 90.0%" in out and "trainings   8\n" in err
+    folder = Path("runs/compare-iris")
+    picture = folder / ("compare.png" if "matplotlib" in sys.modules else "compare.svg")
+    assert picture.stat().st_size > 1000 and str(picture) in out
+    saved = json.loads((folder / "compare.json").read_text())
+    trials = {(t.optimizer, t.lr, t.seed): t for t in comparefile.read_all(folder)}
+    for row in saved["best"]:
+        ends = [trials[row["optimizer"], row["lr"], seed].curve["test_score"][-1]
+                for seed in (0, 1)]
+        assert row["test_score"] == pytest.approx([min(ends), np.mean(ends), max(ends)])
+    assert len(saved["all"]) == 4 and saved["goal"] == ["test_score", 0.9]
+
+
+def test_as_json_stdout_is_json_alone_and_the_second_time_nothing_is_trained(run, monkeypatch):
+    first = json.loads(run(*FEW, "--json", "--quiet", "-o", "x")[1])
+    counted = Counted(monkeypatch)
+    code, out, err = run(*FEW, "--json", "-o", "x")
+    assert code == 0 and json.loads(out) == first and counted.n == 0
+    assert "8, 8 of them done before" in err
+    assert run(*FEW, "--quiet", "-o", "x")[2] == ""
+
+
+def test_ctrl_c_says_what_is_kept_and_exits_with_130(run, monkeypatch):
+    Counted(monkeypatch, stop=4)
+    code, out, err = run(*FEW, "-o", "x")
+    assert code == 130 and "Ctrl-C after 3 of 8 trainings, which are kept" in err and "adam" in out
+    assert "the same command does the others" in err
+    Counted(monkeypatch, stop=1)
+    code, out, err = run(*FEW, "-o", "y")
+    assert code == 130 and out == "" and not os.path.exists("y")
+
+
+def test_without_matplotlib_the_command_draws_an_svg(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    os.makedirs("x")
+    Path("x/compare.png").write_bytes(b"of an earlier run")
+    assert run(*FEW, "-o", "x")[0] == 0
+    assert sorted(os.listdir("x")) == ["compare.json", "compare.svg", "trials"]
+    ElementTree.parse("x/compare.svg")
+
+
+@pytest.mark.parametrize("words, said, code", [
+    (["compare", "irs"], "Did you mean 'iris'", 2),
+    (["compare", "iris", "--optimizers", "sgd,adm"], "Did you mean 'adam'", 2),
+    (["compare", "iris", "--optimizers", "sgd,"], "'' is not one of", 2),
+    (["compare", "iris", "--lrs", "0.1,x"], "must be a number above 0", 2),
+    (["compare", "iris", "--seeds", "0"], "at least 1", 2),
+    (["compare", "iris", "--goal", "95"], "95 % is 0.95", 2),
+    (["compare", "iris", "--goal", "0.9", "--goal-loss", "1"], "both given", 2),
+    (["compare", "iris", "--by", "speed"], "not one of score, loss, steps", 2),
+    (["compare", "iris", "--target", "x"], "for a CSV file", 2),
+    (["compare", "no.csv"], "No such file", 1)])
+def test_wrong_words_are_refused_in_one_line_with_a_hint(run, words, said, code):
+    found, out, err = run(*words)
+    assert (found, out) == (code, "") and said in err and "hint:" in err
+    assert "minigrad train" not in err and not os.path.exists("runs")
+
+
+def test_a_folder_of_another_comparison_is_refused_unless_forced(run):
+    assert run(*FEW, "-o", "x")[0] == 0
+    other = [*FEW[:3], 3, *FEW[4:]]
+    code, out, err = run(*other, "-o", "x")
+    assert code == 1 and "epochs 2, not 3" in err and "--force" in err
+    assert run(*other, "-o", "x", "--force")[0] == 0
+    Path("x/trials/note.json").write_text("mine")
+    code, _, err = run(*FEW, "-o", "x")
+    assert code == 1 and "note.json is not a trial" in err
+
+
+def test_a_csv_file_needs_its_target(run):
+    Path("t.csv").write_text("a,b\n" + "\n".join(f"{k},{3 * k + 0.5}" for k in range(40)) + "\n")
+    code, _, err = run("compare", "t.csv")
+    assert code == 2 and "python -m minigrad compare t.csv --target COLUMN" in err
+    code, out, _ = run("compare", "t.csv", "--target", "b", "--optimizers", "sgd", "--seeds", 1,
+                       "--epochs", 5, "--hidden", "none")
+    assert code == 0 and "test R2" in out and os.path.exists("runs/compare-t/trials")
+
+
+def test_plain_leaves_only_what_json_knows():
+    assert comparing.plain({"a": [math.inf, (1, -math.inf)], "b": math.nan, "c": "x"}) == {
+        "a": [None, [1, None]], "b": None, "c": "x"}
