@@ -259,16 +259,22 @@ def amin(input, dim=None, keepdim=False):
 def argmax(input, dim=None, keepdim=False):
     """Index of the (first) largest element along dim, or in the flattened tensor."""
     dim = None if dim is None else one_dim(dim, input.ndim)
-    return wrap(np.argmax(nonempty(input, dim, "argmax").array, axis=dim if input.ndim else None,
-                          keepdims=keepdim))
+    return where_max(nonempty(input, dim, "argmax"), dim=dim if input.ndim else None,
+                     keepdim=keepdim)
 
 
 @numpy_names
 def argmin(input, dim=None, keepdim=False):
     """Index of the (first) smallest element along dim, or in the flattened tensor."""
     dim = None if dim is None else one_dim(dim, input.ndim)
-    return wrap(np.argmin(nonempty(input, dim, "argmin").array, axis=dim if input.ndim else None,
-                          keepdims=keepdim))
+    return where_min(nonempty(input, dim, "argmin"), dim=dim if input.ndim else None,
+                     keepdim=keepdim)
+
+
+where_max = Primitive(lambda x, dim, keepdim: np.argmax(x, axis=dim, keepdims=keepdim),
+                      name="argmax")
+where_min = Primitive(lambda x, dim, keepdim: np.argmin(x, axis=dim, keepdims=keepdim),
+                      name="argmin")
 
 
 Extreme = collections.namedtuple("Extreme", "values indices")

@@ -6,6 +6,7 @@ that older records go on seeing (engine.as_of). So no record ever has to be mend
 
 import numpy as np
 
+from minigrad.beside import about_to_change
 from minigrad.engine import (Recorded, clock, describe, mode, notice, own, recording, renew,
                              snapshot, view_chain, wrap, written)
 
@@ -49,6 +50,7 @@ def change(t, op, *others, setitem=None, **options):
     if not np.can_cast(value.dtype, t.array.dtype, "same_kind"):
         raise RuntimeError(f"{op.name}_: result type {value.dtype} can't be cast to the desired "
                            f"output type {t.array.dtype}")
+    about_to_change(t)
     t.array[...] = value
     written(t)
     if not tracked:

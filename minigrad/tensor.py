@@ -5,7 +5,9 @@ import numpy as np
 from minigrad import arguments, dtypes, ops
 from minigrad.backward import backward
 from minigrad.beside import taken_out
-from minigrad.engine import Recorded, clock, describe, shared_memory, snapshot, wrap, written
+from minigrad.engine import (
+    Primitive, Recorded, clock, describe, mode, shared_memory, snapshot, wrap, written,
+)
 from minigrad.methods import Methods
 from minigrad.numpy_names import NUMPY
 from minigrad.printing import text_of
@@ -14,6 +16,9 @@ from minigrad.words import Device, Size
 
 
 DTYPE_NAMES = {"float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool"}
+
+
+same_value = Primitive(lambda x: x, name="detach")
 
 
 class Tensor(Methods, Shown, Recorded, results=True):
@@ -173,6 +178,8 @@ class Tensor(Methods, Shown, Recorded, results=True):
         """A leaf on the same memory, without history."""
         t = wrap(self.array)
         t.memory, t.name = shared_memory(self), self.name
+        if mode.tracing is not None:  # a program that is made of this takes the value anew
+            t.op, t.inputs, t.order, t.module = same_value, (self,), clock(), mode.module
         return t
 
     def detach_(self):
@@ -226,6 +233,7 @@ class Tensor(Methods, Shown, Recorded, results=True):
             raise TypeError(f"the {describe(self)} requires grad and would lose its history as a "
                             "plain array: use .detach().numpy(), or a minigrad function in place of "
                             "NumPy's")
+        taken_out(self)
         array = self.numpy() if dtype is None else self.array.astype(dtype)
         return array.copy() if copy else array
 

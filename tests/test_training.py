@@ -122,7 +122,7 @@ class Watched(minigrad.nn.CrossEntropyLoss):
         self.calls += 1
         if self.how == "numbers":
             return loss * 2 if scores.array.sum() > 0 else loss
-        return loss * (1.0 if self.calls < 3 else 3.0)
+        return loss * (1.0 if self.calls < 5 else 3.0)  # 4 to make a program
 
 
 @pytest.mark.parametrize("how, why", [("numbers", "takes another way"), ("calls", "differs from")])

@@ -21,13 +21,15 @@ import numpy as np
 
 from minigrad import engine, random
 from minigrad.beside import NotCompilable, Tracing, Unfit
-from minigrad.codegen.lower import RESERVED, Lowering, needed, shared
+from minigrad.lines.lower import RESERVED, Lowering, needed, shared
+from minigrad.codegen.probing import UNREPEATED, WAYS, all_of, compared, probe, recorded
 from minigrad.codegen.program import build, ordered
-from minigrad.codegen.straight import Tracer, Unknown
-from minigrad.engine import Recorded, as_of, describe, mode, wrap
+from minigrad.lines.tracer import Tracer
+from minigrad.lines.values import Unknown
+from minigrad.engine import Recorded, describe, mode, wrap
 from minigrad.optim.optimizer import Optimizer
 
-OFTEN = 20
+OFTEN = 20  # programs made anew: time for a word about it
 MOST = 16  # programs of one step: more shapes than that are a mistake, or work for eager
 
 
@@ -224,15 +226,14 @@ class CompiledStep:
         try:
             loss = recorded(self.loss_fn, given, effects)
             for t in effects.written():
-                raise NotCompilable(f"compile: loss_fn writes into the {describe(t)}, and the "
-                                    "compiled step would not repeat that; do it outside loss_fn "
-                                    "(after_backward), or train eagerly")
+                raise NotCompilable(f"compile: loss_fn writes into the {describe(t)}, {UNREPEATED}")
             names = self.examined(loss, effects, given, parameters)
             after = random.generator().bit_generator.state
             random.generator().bit_generator.state = state
             draft = drafted(loss, effects, parameters, names, given)
         except BaseException:  # as if nothing had been called
-            restored((state, effects.before[::-1]))
+            random.generator().bit_generator.state = state
+            effects.undo()
             raise
         random.generator().bit_generator.state = after
         self.optimizer.zero_grad()
@@ -255,28 +256,20 @@ class CompiledStep:
                 raise NotCompilable(
                     f"compile: the {describe(t)} holds as many numbers as a mask is true, which "
                     "may be others in the next step; use where(mask, x, 0), or train eagerly")
-        others = probe(self.loss_fn, given, parameters, effects)
+            if t.op is not None and t.op.joint is not None:
+                raise NotCompilable(
+                    f"compile: {t.op.name} is an autograd.Function, Python code that cannot become "
+                    "lines of NumPy; write it as primitive(forward, *vjps), or train eagerly")
+        others = [found for way in WAYS
+                  if (found := probe(self.loss_fn, given, parameters, way)) is not None]
         records = ordered(loss, [t for _, _, tensors, _ in effects for t in tensors])
         names = {id(t): f"x{i}" for i, t in enumerate(given) if isinstance(t, Recorded)}
         names |= {id(p): f"w{i}" for i, p in enumerate(parameters)}
-        if others is None:  # the other numbers made an error: every leaf counts as lasting
+        if not others:  # the other numbers made an error: every leaf counts as lasting
             names |= {id(t): f"s{i}" for i, t in enumerate(records)
                       if t.op is None and id(t) not in names}
-            return names
-        swapped, twins = others
-        if forms(records) != forms(twins):
-            raise NotCompilable("compile: loss_fn takes another way for other numbers: an `if`, a "
-                                "loop or an index in it depends on values, which straight lines "
-                                "cannot; train eagerly, or use where() instead of if")
-        for i, (t, twin) in enumerate(zip(records, twins)):
-            if t is twin and t.op is None:
-                names.setdefault(id(t), f"s{i}")
-            elif id(t) not in names and not alike(t, twin):
-                raise NotCompilable(
-                    f"compile: the {describe(t)} holds values that change with the data or from "
-                    "time to time, but no recorded operation made them: values taken out by "
-                    "item(), numpy(), detach() or argmax, or random numbers drawn in loss_fn "
-                    "(dropout is fine); train eagerly, or pass them as arguments")
+        for twins in others:
+            compared(records, twins, names, effects)
         return names
 
     def finished(self, draft, parameters, effects):
@@ -342,8 +335,7 @@ def restored(before):
     if state is not None:
         random.generator().bit_generator.state = state
     for t, array in arrays:
-        if t.array.flags.writeable:
-            t.array[...] = array
+        t.array[...] = array
 
 
 def as_tensors(data):
@@ -363,77 +355,6 @@ def close(one, other):
     tolerance = 1e-4 if one.dtype.itemsize < 8 else 1e-9
     scale = np.max(np.abs(other), initial=0.0, where=np.isfinite(other))
     return np.allclose(one, other, rtol=tolerance, atol=tolerance * float(scale), equal_nan=True)
-
-
-def all_of(data, parameters):
-    return [t for t in (*data, *parameters) if isinstance(t, Recorded)]
-
-
-def recorded(loss_fn, given, effects):
-    """The loss of a call in which everything is recorded, what happens beside it in `effects`."""
-    mode.tracing = effects
-    try:
-        return loss_fn(*given)
-    finally:
-        mode.tracing = None
-
-
-# --- the second recording -------------------------------------------------------------------------
-
-def probe(loss_fn, given, parameters, effects):
-    """(data, records) of loss_fn for other data, other parameters and other random numbers; None
-    if it raises an error for them. Leaves everything as it was."""
-    data = [wrap(other(t.array, i)) if isinstance(t, Recorded) else t
-            for i, t in enumerate(given)]
-    arrays, more = [p.array for p in parameters], Tracing(all_of(data, parameters))
-    state = random.generator().bit_generator.state
-    random.generator().bit_generator.state = np.random.PCG64(271828).state
-    try:
-        for i, p in enumerate(parameters):
-            p.array = other(p.array, i)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            loss = recorded(loss_fn, data, more)
-        return data, ordered(loss, [t for _, _, tensors, _ in more for t in tensors])
-    except Exception:  # of the user's own code, for numbers that it was not meant for
-        return None
-    finally:
-        for p, array in zip(parameters, arrays):
-            p.array = array
-        restored((state, more.before[::-1]))
-
-
-def other(array, i):
-    """Other numbers of the same kind: in another order, and other signs and sizes."""
-    turned = array[::-1].copy() if array.ndim else array.copy()
-    return turned * np.asarray(-0.7 - 0.1 * (i % 5), array.dtype) if array.dtype.kind == "f" else (
-        turned)
-
-
-def forms(records):
-    """What must be the same for other numbers: operations, shapes, and what comes from where."""
-    places = {id(t): i for i, t in enumerate(records)}
-    return [(t.op and t.op.name, t.array.shape, t.array.dtype,
-             [places[id(as_of(x, t.order))] if isinstance(x, Recorded) else None
-              for x in t.inputs]) for t in records]
-
-
-def alike(t, twin):
-    """Do a record and its twin have the same constants?"""
-    if t.op is None:
-        return np.array_equal(t.array, twin.array, equal_nan=t.array.dtype.kind == "f")
-    for x, y in zip((*t.inputs, *t.options.values()), (*twin.inputs, *twin.options.values())):
-        if not isinstance(x, Recorded) and not same(x, y):
-            return False
-    return True
-
-
-def same(x, y):
-    if isinstance(x, (tuple, list)):
-        return type(x) is type(y) and len(x) == len(y) and all(map(same, x, y))
-    if isinstance(x, np.ndarray) or isinstance(y, np.ndarray):
-        return np.array_equal(x, y)
-    return x is y or x == y or (x != x and y != y)
 
 
 def unchanged(now, value):
@@ -486,7 +407,8 @@ def drafted(loss, effects, parameters, names, given):
     wanted = [p for p in parameters if p.requires_grad]
     tracer = Tracer(finite=True, reserved=RESERVED)
     try:
-        program = build(loss, wanted, names, effects, tracer)
+        with np.errstate(all="ignore"):
+            program = build(loss, wanted, names, effects, tracer)
     except NotImplementedError as error:
         raise NotCompilable(f"compile: {error}; train eagerly") from None
     statements, renamed = shared(tracer.statements)

@@ -10,11 +10,12 @@ import re
 import numpy as np
 
 from minigrad.codegen.helpers import Helpers
-from minigrad.codegen.lower import Lowering, needed, reads, shared
+from minigrad.lines.lower import Lowering, needed, reads, shared
 from minigrad.codegen.names import Namer, sizes
 from minigrad.codegen.program import build
 from minigrad.codegen.stepfile import EXACT, array_lines, indented
-from minigrad.codegen.straight import Tracer, Unknown
+from minigrad.lines.tracer import Tracer
+from minigrad.lines.values import Unknown
 from minigrad.codegen.wording import wrapped
 from minigrad.inspect.expression import regular
 from minigrad.inspect.layout import write

@@ -15,7 +15,7 @@ import textwrap
 import types
 
 from minigrad.codegen.printer import Names
-from minigrad.codegen.straight import name_in_numpy
+from minigrad.lines.values import name_in_numpy
 from minigrad.codegen.wording import copied, wrapped
 from minigrad.engine import Primitive, Recorded
 from minigrad.sources import plain, source

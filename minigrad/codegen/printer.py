@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from minigrad.codegen.lower import needed, reads, shared, written_by
+from minigrad.lines.lower import needed, reads, shared, written_by
 from minigrad.codegen.names import RESERVED, free
 from minigrad.codegen.spelling import Folding, is_method, short_dtype, spelled
-from minigrad.codegen.straight import Statement, Unknown, as_one, is_like
+from minigrad.lines.values import Statement, Unknown, as_one, is_like
 from minigrad.codegen.wording import SOME, WIDTH, array_text, copied, text_of, wrapped
 
 OPERATIONS = 8    # in a line

@@ -1,7 +1,7 @@
 """The program of a computation: forward and backward, as straight-line NumPy.
 
 The one trick: forward is the record, oldest first; backward is the sweep, in its own order. Each
-record's function, and each of its rules, is followed by the Tracer (straight.py) with the names of
+record's function, and each of its rules, is followed by the Tracer (lines/tracer.py) with the names of
 the arrays put in. What the engine does between the rules (undoing broadcasting, adding up what
 arrives) is written down as well, so the program gives the engine's numbers, to the last bit.
 """
@@ -13,7 +13,8 @@ import numpy as np
 
 from minigrad import dtypes
 from minigrad.backward import seed, sweep
-from minigrad.codegen.straight import Statement, Tracer, Unknown, as_one, is_like
+from minigrad.lines.tracer import Tracer
+from minigrad.lines.values import Statement, Unknown, as_one, is_like
 from minigrad.engine import Recorded, as_of, describe, recording
 
 

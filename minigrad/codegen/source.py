@@ -15,7 +15,7 @@ from minigrad.codegen.helpers import Helpers
 from minigrad.codegen.names import Namer, by_first_use, sizes
 from minigrad.codegen.printer import Printer
 from minigrad.codegen.program import build, ordered
-from minigrad.codegen.straight import Tracer
+from minigrad.lines.tracer import Tracer
 from minigrad.codegen.updating import updates_of
 from minigrad.codegen.wording import wrapped
 from minigrad.calculus import logistic

@@ -8,8 +8,9 @@ import warnings
 
 import numpy as np
 
-from minigrad import functions, ops
-from minigrad.engine import describe, wrap
+from minigrad import functions, ops, shaping
+from minigrad.beside import NotCompilable, Unfit, assume
+from minigrad.engine import describe, mode, wrap
 from minigrad.nn.checks import operand
 
 
@@ -75,6 +76,13 @@ def smooth_l1_loss(input, target, reduction="mean", beta=1.0):
     return huber_loss(input, target, reduction, beta) / beta
 
 
+def all_positive(indices):
+    """Raises Unfit for indices below 0, which would count from the end. (Those that are too large
+    are errors anyway.)"""
+    if indices.size and np.minimum.reduce(indices, axis=None) < 0:
+        raise Unfit
+
+
 def class_indices(target, classes, shape, ignore_index):
     """(labels as a tensor with ignored ones set to 0, mask of those kept or None for all)."""
     target = operand(target, "cross_entropy and nll_loss: target")
@@ -89,7 +97,12 @@ def class_indices(target, classes, shape, ignore_index):
         raise ValueError(f"Expected target of shape {shape} (one label per sample), got "
                          f"{labels.shape}{cure}")
     if not labels.size or (labels.min() >= 0 and labels.max() < classes and ignore_index < 0):
+        assume(all_positive, target)
         return target, None
+    if mode.tracing is not None:
+        raise NotCompilable(f"compile: labels that are ignored (ignore_index={ignore_index}) are "
+                            "others in every step, and the compiled step would leave out the same "
+                            "samples for ever; leave them out of the data, or train eagerly")
     kept = labels != ignore_index
     wrong = ((labels < 0) | (labels >= classes)) & kept
     if wrong.any():
@@ -141,18 +154,18 @@ def indexed_loss(logp, target, weight, ignore_index, reduction, smoothing):
     loss = -at_labels(logp, labels, dim)
     if weight is None and kept is None and not smoothing:
         return reduced(loss, reduction)
-    scale = np.ones(shape, logp.dtype)
+    scale = wrap(np.ones(shape, logp.dtype))
     if weight is not None:
         weight = class_weights(weight, classes)
-        scale = weight.array[labels.array].astype(logp.dtype)
-        loss = loss * wrap(scale)
+        scale = ops.cast(shaping.getitem(weight, labels), dtype=logp.dtype)
+        loss = loss * scale
     if smoothing:
         spread = logp if weight is None else logp * per_class(weight, logp, dim)
         loss = (1 - smoothing) * loss - (smoothing / classes) * spread.sum(dim)
     if kept is not None:  # not times 0: ignored ones may be infinite
-        loss, scale = ops.where(kept, loss, 0.0), np.where(kept, scale, 0)
+        loss, scale = ops.where(kept, loss, 0.0), ops.where(kept, scale, 0.0)
     if reduction == "mean":
-        return loss.sum() / wrap(scale.sum(dtype=logp.dtype))
+        return loss.sum() / scale.sum()
     return reduced(loss, reduction)
 
 

@@ -14,7 +14,7 @@ from minigrad.engine import describe, wrap
 from minigrad.functions import clamp, relu
 from minigrad.nn.checks import operand
 from minigrad.nn.criteria import class_indices, class_weights, reduced
-from minigrad.shaping import reshape
+from minigrad.shaping import getitem, reshape, unsqueeze
 
 # --- lengths and angles --------------------------------------------------------------------------
 
@@ -99,12 +99,13 @@ def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, reduction="me
                            f"{describe(input)}")
     classes = input.shape[-1]
     labels, _ = class_indices(target, classes, input.shape[:-1], -100)
-    chosen = labels.array[..., None]
-    score = functions.sum(ops.where(chosen == np.arange(classes), input, 0.0), -1, keepdim=True)
-    excess = ops.where(chosen == np.arange(classes), 0.0, relu(margin - score + input))
+    chosen = unsqueeze(labels, -1)
+    hit = functions.eq(chosen, np.arange(classes))
+    score = functions.sum(ops.where(hit, input, 0.0), -1, keepdim=True)
+    excess = ops.where(hit, 0.0, relu(margin - score + input))
     excess = excess if p == 1 else ops.square(excess)
     if weight is not None:
-        excess = excess * wrap(class_weights(weight, classes).array[chosen])
+        excess = excess * getitem(class_weights(weight, classes), chosen)
     return reduced(functions.sum(excess, -1) / classes, reduction)
 
 

@@ -12,9 +12,9 @@ import math
 import numpy as np
 
 from minigrad import ops, random
-from minigrad.beside import beside
+from minigrad.beside import assume, beside
 from minigrad.engine import Primitive, describe, wrap
-from minigrad.functions import matmul, sigmoid, tanh
+from minigrad.functions import eq, matmul, sigmoid, tanh
 from minigrad.nn.activations import (
     celu, elu, gelu, glu, hardshrink, hardsigmoid, hardswish, hardtanh, leaky_relu, log_softmax,
     logsigmoid, mish, prelu, relu, relu6, selu, silu, softmax, softmin, softplus, softshrink,
@@ -22,8 +22,8 @@ from minigrad.nn.activations import (
 )
 from minigrad.nn.checks import floating, operand
 from minigrad.nn.criteria import (
-    binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy, huber_loss, l1_loss,
-    mse_loss, nll_loss, smooth_l1_loss,
+    all_positive, binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy,
+    huber_loss, l1_loss, mse_loss, nll_loss, smooth_l1_loss,
 )
 from minigrad.nn.distances import (
     cosine_embedding_loss, cosine_similarity, gaussian_nll_loss, hinge_embedding_loss, kl_div,
@@ -34,7 +34,7 @@ from minigrad.nn.spatial import (
     adaptive_avg_pool1d, adaptive_avg_pool2d, avg_pool1d, avg_pool2d, conv1d, conv2d, max_pool1d,
     max_pool2d, pad,
 )
-from minigrad.shaping import getitem, one_hot, reshape, transpose
+from minigrad.shaping import getitem, one_hot, reshape, transpose, unsqueeze
 
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "avg_pool1d", "avg_pool2d", "batch_norm",
@@ -82,11 +82,12 @@ def embedding(input, weight, padding_idx=None):
         wrong = labels[(labels < 0) | (labels >= n)][0]
         raise IndexError(f"index out of range in self: embedding has rows 0 to {n - 1}, "
                          f"got {wrong}")
+    assume(all_positive, input)
     rows = getitem(weight, input)
     if padding_idx is None:
         return rows
-    padding = labels == padding_row(padding_idx, n)
-    return ops.where(np.expand_dims(padding, -1), rows.detach(), rows)
+    padding = eq(unsqueeze(input, -1), padding_row(padding_idx, n))
+    return ops.where(padding, rows.detach(), rows)
 
 
 def padding_row(padding_idx, n):

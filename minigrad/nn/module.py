@@ -89,6 +89,8 @@ class Module(Shown):
 
     def __call__(self, *inputs, **options):
         outer, mode.module = mode.module, self
+        if mode.tracing is not None:
+            mode.tracing.called(self, [b for _, b in self.named_buffers(recurse=False)])
         try:
             if self._hooks:
                 return self._hooked(inputs, options)

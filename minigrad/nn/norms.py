@@ -8,7 +8,7 @@ these are taken over: the batch for each feature (BatchNorm), the features of ea
 import numpy as np
 
 from minigrad import dtypes
-from minigrad.beside import beside
+from minigrad.beside import NotCompilable, beside
 from minigrad.creation import ones, tensor, zeros
 from minigrad.engine import describe, mode
 from minigrad.nn import functional as F
@@ -92,7 +92,7 @@ class BatchNorm(Norm):
             beside(count_up, input, self.num_batches_tracked)
             if momentum is None:
                 if mode.tracing is not None:
-                    raise NotImplementedError(
+                    raise NotCompilable(
                         f"{type(self).__name__}(momentum=None) has another momentum in every "
                         "step, which a compiled step cannot follow; train it eagerly, or give it "
                         "a momentum")

@@ -1,7 +1,7 @@
 """Update rules in place: the same formula, in memory that is there already.
 
-The one trick: a rule is followed once (codegen/straight.py), which makes straight lines of it, and
-the lines are given `out` arrays (codegen/lower.py). No rule is written a second time, and every
+The one trick: a rule is followed once (lines/tracer.py), which makes straight lines of it, and
+the lines are given `out` arrays (lines/lower.py). No rule is written a second time, and every
 number comes out as from the rule itself, to the last bit. What depends on the step (t, lr, bias
 corrections) stays a Python expression; a branch on it (`t == 1`) is checked before anything is
 written. A rule that cannot be followed is called as it is.
@@ -13,9 +13,9 @@ from collections import namedtuple
 
 import numpy as np
 
-from minigrad.codegen.lower import RESERVED, Lowering, needed, plain, reads, shared
-from minigrad.codegen.straight import (Tracer, Unfollowed, Unknown, example, found_around,
-                                       looks_at)
+from minigrad.lines.lower import RESERVED, Lowering, needed, plain, reads, shared
+from minigrad.lines.tracer import Tracer, found_around
+from minigrad.lines.values import Unfollowed, Unknown, example, looks_at
 from minigrad.optim.rules import anatomy, update
 
 MOST = 4  # versions of one rule (one for each way through its branches)
@@ -138,7 +138,8 @@ def version_of(fast, tracer, result, w, g, old, count, scalars):
     array = [s for s in statements if isinstance(s.value, np.ndarray)]
     known = {x.name for x in (count, *scalars)} | {given[i] for i in fast.numbers}
     for s in scalar:
-        if s.target is None or not set(reads(s.node)) - {"np", "math", "max", "min", "abs"} <= known:
+        around = {"np", "math", "max", "min", "abs"}
+        if s.target is None or not set(reads(s.node)) - around <= known:
             raise Unfollowed("has a number that depends on the arrays")
         known.add(s.target)
     if any(isinstance(s.value, np.ndarray) and s.value.shape != w.value.shape for s in array):
@@ -180,7 +181,8 @@ def compiled(fast, tracer, lowering, scalar, guards, copies, w, g, given, new, c
              if state != name]
     returned = ", ".join(plain(tracer.refer(x)) if not isinstance(x, str) else x
                          for x in [new[i + 1] for i in fast.numbers])
-    text = "\n    ".join([f"def guard({', '.join([*settings, *[given[i] for i in fast.numbers]])}):",
+    asked = [*settings, *[given[i] for i in fast.numbers]]
+    text = "\n    ".join([f"def guard({', '.join(asked)}):",
                           *lines, f"return {test}"])
     text += "\n\n" + "\n    ".join([f"def step({', '.join(parameters)}):", *body,
                                     f"return ({returned}{',' if returned else ''})"])

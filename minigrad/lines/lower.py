@@ -12,7 +12,7 @@ from collections import Counter
 
 import numpy as np
 
-from minigrad.codegen.straight import Statement
+from minigrad.lines.values import Statement
 
 BINARY = {ast.Add: "add", ast.Sub: "subtract", ast.Mult: "multiply", ast.Div: "divide",
           ast.MatMult: "matmul", ast.Mod: "remainder", ast.FloorDiv: "floor_divide",
