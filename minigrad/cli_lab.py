@@ -6,6 +6,7 @@ from minigrad.cli_values import (
 COMMANDS = {
     "compare": "compare optimizers on a data set or a CSV file",
     "race": "let optimizers race on a test surface",
+    "lab": "run the claims of the slides as experiments",
 }
 
 EXAMPLES = {
@@ -29,6 +30,14 @@ seeds, only those that are new.""",
 
 Each optimizer starts from the same point with the same noise. The page shows
 their paths step by step, with every quantity of every rule.""",
+    "lab": """
+  {0} lab                            (lists the experiments)
+  {0} lab momentum_rates
+  {0} lab momentum_rates --set kappa=10 -o rates.png
+  {0} lab all
+
+Each claim is run and held against its formula. --set changes a parameter, and
+the prediction follows. The exit code is 1 if a claim fails.""",
 }
 
 
@@ -103,4 +112,21 @@ def run_race(options):
     return racing.race(options)
 
 
-PARSERS = {"compare": add_compare, "race": add_race}
+def add_lab(parser):
+    """The options of `lab`."""
+    parser.set_defaults(run=run_lab)
+    add = parser.add_argument
+    add("name", metavar="NAME|all", nargs="?", help="an experiment, or all (default: list them)")
+    add("--set", metavar="PARAMETER=VALUE", dest="settings", action="append", default=[],
+        help="change a parameter, such as kappa=10")
+    add("-o", "--output", metavar="FILE",
+        help="write the picture: .png, .svg or .pdf; with all, a folder for the pictures")
+    add("--force", action="store_true", help="replace that file")
+
+
+def run_lab(options):
+    from minigrad.lab import labcommand
+    return labcommand.lab(options)
+
+
+PARSERS = {"compare": add_compare, "race": add_race, "lab": add_lab}

@@ -80,7 +80,7 @@ def test_it_reads_as_a_person_would_write_it():
         "add(z2, b2, z2)",
         "subtract(z2, 1, z2)",
         "square(z2, squares)",
-        "v_5 = np.add.reduce(squares, axis=None, keepdims=False)",
+        "v_5 = add.reduce(squares, None)",
         "loss = v_5 / 20",
         "multiply(2, z2, z2)",
         "multiply(0.05, z2, z2)",

@@ -106,15 +106,24 @@ class Compiled:
         for group, (parameters, n) in zip(optimizer.param_groups, self.groups):
             if group["params"] is not parameters or len(parameters) != n:
                 return False
-        return all(unchanged(space.get(name), value) for space, name, value in self.outside)
+        for space, name, value in self.outside:
+            now = space.get(name)
+            if now is not value and not unchanged(now, value):
+                return False
+        return True
 
     def finite(self):
         """Are all gradients finite, if the lines took that for granted? Their squares are the
         quickest look at all numbers."""
-        return all(math.isfinite(np.dot(vector, vector)) for vector in self.sums)
+        for vector in self.sums:
+            if not math.isfinite(np.dot(vector, vector)):
+                return False
+        return True
 
     def before(self):
         """What a run changes beside gradients, as it is now: to be put back by `restored`."""
+        if not self.draws and not self.changing:
+            return None, ()
         state = random.generator().bit_generator.state if self.draws else None
         return state, [(t, t.array.copy()) for t in self.changing]
 

@@ -186,10 +186,14 @@ class Lowering:
             return self.view(s)
         call = self.out_form(s)
         if call is None:
-            name = self.fresh(s.target)
+            name, total = self.fresh(s.target), whole_reduction(s)
+            text = plain(s.node, self.where)
+            if total is not None:  # NumPy's shortest way to one number
+                function, operand = total
+                text = f"{function}({plain(operand, self.where)}, None)"
+                self.names[function.split(".")[0]] = getattr(np, function.split(".")[0])
             self.where[s.target] = name
-            line = plain(s.node, self.where)
-            self.lines.append(f"{name} = {line}")
+            self.lines.append(f"{name} = {text}")
             return None
         function, operands, rest = call
         text = [plain(x, self.where) for x in operands]
@@ -289,6 +293,23 @@ def reduction(function, operand, args, keywords):
         return None
     more = ([keepdims, initial] if initial else [keepdims] if keepdims != "False" else [])
     return function, [operand], lambda out: [axis, "None", out, *more]
+
+
+def whole_reduction(s):
+    """(function, operand) of a statement that reduces a whole array to one number, or None."""
+    node = s.node
+    if isinstance(s.value, np.ndarray) and s.value.ndim or not isinstance(node, ast.Call):
+        return None
+    function, given = ast.unparse(node.func), {k.arg: ast.unparse(k.value) for k in node.keywords}
+    given = {k: v for k, v in given.items() if (k, v) not in (("axis", "None"),
+                                                              ("keepdims", "False"))}
+    if given or not isinstance(node.func, ast.Attribute):
+        return None
+    if function.startswith("np.") and function.endswith(".reduce") and len(node.args) == 1:
+        return function[3:], node.args[0]
+    if node.func.attr in REDUCE and not node.args and not function.startswith("np."):
+        return f"{REDUCE[node.func.attr]}.reduce", node.func.value
+    return None
 
 
 def kind(array):

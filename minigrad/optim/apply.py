@@ -14,7 +14,7 @@ import operator
 
 import numpy as np
 
-from minigrad.engine import describe, written
+from minigrad.engine import clock, describe, shared_memory
 from minigrad.optim.fast import fast, scalars_of
 from minigrad.optim.rules import anatomy, update
 
@@ -165,8 +165,10 @@ class Batch:
         """One update of all members, written into their arrays and into the memory. `witness`, if
         there is one, is told of every block: what the rule was given, and what it called it."""
         t, w, g = self.t + 1, self.w, self.gathered()
-        start = self.copied(w, g, self.states) if self.keeps else None
+        start = self.copied(w, g) if self.keeps else None
         if witness is not None or not self.in_place(t, g, hyperparameters, modifiers):
+            if start and self.joined:  # a rule as it is written may write into them
+                start = w.copy(), *start[1:]
             self.compute(t, w, g, hyperparameters, modifiers, witness)
         self.t, self.gradients = t, []
         self.last = start and (*start, t, hyperparameters, modifiers)
@@ -175,8 +177,9 @@ class Batch:
         if self.joined:
             for array, part in zip(self.arrays, self.new_parts):
                 array[...] = part
+        tick = clock()
         for p in self.parameters:
-            written(p)
+            (p.memory or shared_memory(p)).changed = tick
 
     def in_place(self, t, g, hyperparameters, modifiers):
         """The update by the rule's in-place form (fast.py), from the second step on, when there is
@@ -244,9 +247,10 @@ class Batch:
                     self.form = self.memory_of = None
         self.states = kept
 
-    def copied(self, w, g, states):
-        """What a step starts from, safe from being overwritten (by a rule, too)."""
-        return w.copy(), g.copy(), [s if is_number(s) else s.copy() for s in states]
+    def copied(self, w, g):
+        """What a step starts from, safe until the next one. A gathered w is left alone by a rule in
+        place."""
+        return w if self.joined else w.copy(), g.copy(), [state if is_number(state) else state.copy() for state in self.states]
 
     def share(self, p, value):
         """The part of a vector of this batch that is parameter p's, in p's shape; a number."""
