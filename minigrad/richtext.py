@@ -5,12 +5,11 @@ zero, orange below, as in drawn graphs). So a notebook that strips styles loses 
 Should anything go wrong on the way, the repr is shown: looking at an object never fails.
 """
 
-import importlib
 import itertools
 
 import numpy as np
 
-from minigrad import printing
+from minigrad import numbers, printing
 from minigrad.engine import operands
 from minigrad.markup import bundle, escaped, pre, table
 
@@ -45,11 +44,6 @@ def plain(thing):
         return repr(thing)
     except Exception as error:
         return f"<{type(thing).__name__} at {id(thing):#x}: its repr raised {type(error).__name__}>"
-
-
-def numbers():
-    """minigrad.inspect.numbers. Its room is entered when something is shown, not on import."""
-    return importlib.import_module("minigrad.inspect.numbers")
 
 
 # --- tensors --------------------------------------------------------------------------------------
@@ -113,7 +107,7 @@ def summary(array):
     """["min -1.25, mean 0.01, max 1.31, rms 0.5", "2 nan and 1 inf among 64 numbers"]"""
     if array.dtype.kind == "b":
         return [f"{int(array.sum())} of {array.size} are True"]
-    short, values = numbers().short, array.astype(np.float64)
+    short, values = numbers.short, array.astype(np.float64)
     finite = values[np.isfinite(values)]
     wrong = [f"{n} {word}" for word, n in (("nan", np.isnan(values).sum()),
                                            ("inf", np.isinf(values).sum())) if n]
@@ -123,7 +117,7 @@ def summary(array):
             mean = finite.mean()
         ends = finite if array.dtype.kind == "f" else array  # whole numbers stay whole
         lines.insert(0, f"min {short(ends.min())}, mean {short(mean)}, max {short(ends.max())}, "
-                        f"rms {short(numbers().rms(finite))}")
+                        f"rms {short(numbers.rms(finite))}")
     return lines
 
 
@@ -164,7 +158,7 @@ def corners_html(array):
 def cells(array, across):
     """(rows of `across` cells, a common factor or None): numbers on one scale, shaded by size.
     The pointer on one shows all its digits."""
-    grid = numbers().grid(array.reshape(-1))
+    grid = numbers.grid(array.reshape(-1))
     flat = [f'<td title="{exact}" style="background:{cell.fill};color:{cell.ink};'
             f'text-align:right;font-family:monospace">{cell.text}</td>' for cell, exact in
             zip(itertools.chain.from_iterable(grid.rows), array.reshape(-1).tolist())]
@@ -196,14 +190,14 @@ def module_html(module):
 
 def member_row(path, t, trained):
     """One row of a module's table."""
-    return [path, t.shape, f"{t.numel():,}", trained, numbers().summary(t.array), grad_words(t)]
+    return [path, t.shape, f"{t.numel():,}", trained, numbers.summary(t.array), grad_words(t)]
 
 
 def grad_words(t):
     """The gradient of a tensor in a few words."""
     if t.grad is None:
         return "none yet" if t.requires_grad else ""
-    return numbers().summary(t.grad.array)
+    return numbers.summary(t.grad.array)
 
 
 def long_table(heads, rows):
@@ -221,7 +215,7 @@ def optimizer_html(optimizer):
                for name, p in zip(group["param_names"], group["params"])]
     kept = list(dict.fromkeys(word for _, _, p in members for word in state[p] if word != "step"))
     rows = [[name, i, p.array.shape, state[p].get("step", 0), grad_words(p),
-             *(numbers().summary(np.asarray(state[p][word])) if word in state[p] else ""
+             *(numbers.summary(np.asarray(state[p][word])) if word in state[p] else ""
                for word in kept)] for name, i, p in members]
     return "".join([
         heading(optimizer.kind, f"steps taken: {optimizer.steps_taken:,}"),

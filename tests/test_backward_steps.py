@@ -1,6 +1,7 @@
 """The steps of backward are backward: their sums are its gradients, their rules are NumPy."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -294,7 +295,7 @@ def test_a_rule_that_runs_on_arrays_only_has_no_text():
 
 def test_words_that_are_not_the_name_of_their_tensor_are_explained():
     text = str(backward_steps(xor()))
-    assert "2.weight.grad += g.T @ v2" in text and "where weight is 2.weight" in text
+    assert "2.weight.grad += g.T @ v2" in text and "where weight_2 is 2.weight" in text
 
 
 def test_strange_names_stay_on_their_line():
@@ -336,3 +337,22 @@ def test_what_backward_refuses_is_refused():
         x.add_(1.0)
     with pytest.raises(RuntimeError, match="was changed in place"):
         backward_steps(y)
+
+
+@pytest.mark.parametrize("W", [
+    [[1.4, -1.8], [0.3, -0.3]], [[-0.0599, -0.0967], [-0.0168, -0.0411]],
+    [[-1.25e-5, -1.5e-5], [-2.5e-5, -1e-5]], [[1.0, 2.0], [np.nan, -np.inf]]])
+@pytest.mark.parametrize("name", ["W", "a_rather_long_name_of_a_matrix_of_weights_of_a_layer"])
+def test_a_matrix_of_two_by_two_shows_its_numbers(W, name):
+    W = mg.tensor(W, requires_grad=True, name=name)
+    steps = backward_steps((W * W).sum())
+    lines = str(steps).splitlines()
+    assert max(map(len, lines)) <= 80
+    shown = [re.search(r"(?:g|\+|now|is)  ?(\S+ \S+ \S+ \S+)$", line) for line in lines]
+    shown = [np.array([float(word.rstrip(",")) for word in m[1].split()]) for m in shown if m]
+    expected = [np.ones(4), W.numpy().ravel(), 2 * W.numpy().ravel()]
+    for numbers in expected:
+        assert any(np.allclose(numbers, found, rtol=6e-3, atol=0, equal_nan=True)
+                   for found in shown), numbers
+    five = mg.tensor(np.ones(5), requires_grad=True, name="five")
+    assert "rms 1.00" in str(backward_steps(five.sum()))

@@ -233,6 +233,20 @@ def test_help_says_that_the_file_is_run(run):
     assert code == 0 and "FILE.py is RUN" in out and max(map(len, out.splitlines())) <= 80
 
 
+def test_the_paths_in_the_help_are_those_of_models(run):
+    assert "0 of a Sequential, net.0" in " ".join(run("--help")[1].split())
+    code, out, _ = run("prog.py:loss", "--depth", 1, "--expand", 0)  # net is a Sequential
+    assert code == 0 and "x @ weight_0.T + bias_0" in out
+
+
+def test_layers_are_told_apart(run):
+    _, out, _ = run("prog.py:loss")
+    assert "x @ weight_0.T + bias_0" in out and "v2 @ weight_2.T + bias_2" in out
+    listed = json.loads(run("prog.py:loss", "--json")[1])["tensors"]
+    made = {t["name"]: t["made_by"] for t in listed}
+    assert made["out"] == "v2 @ weight_2.T + bias_2"
+
+
 def test_a_file_in_another_folder_finds_its_neighbours(run, workplace, monkeypatch):
     (workplace / "inner").mkdir()
     os.rename("prog.py", "inner/prog.py")

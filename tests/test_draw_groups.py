@@ -45,7 +45,7 @@ def test_alternating_layers_are_one_card():
     assert tags(graph) == ["0-39: (Linear, Tanh) x20", "40: Linear(4, 1)"]
     assert [len(c.records) for c in graph.picture.cards] == [0, 40, 1]
     assert "merge=False shows each" in graph.source
-    assert "  0-39: (Linear, Tanh) x20..  (8, 4)" in str(graph)
+    assert "  0-39: (Linear, Tanh) x20, 40 ops  (8, 4)" in str(graph)
     assert len(draw(out, depth=1, merge=False).picture.cards) == 1 + 41
     assert tags(draw(out)) == tags(graph)  # 105 tensors: folded without being asked
 

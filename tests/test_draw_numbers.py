@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from minigrad.inspect import cards, numbers
+from minigrad import numbers
+from minigrad.inspect import cards
 
 
 def texts(values):
@@ -103,3 +104,10 @@ def contrast(a, b):
 )
 def test_every_text_can_be_read_on_its_ground(ink, paper):
     assert contrast(ink, paper) >= 4.5
+
+
+@pytest.mark.parametrize("factor, words", [
+    (2.5, "2.5"), (10.0, "10"), (101.04, "101"), (1090.3, "1,090"), (19_532.0, "19,500"),
+    (999_999.0, "1,000,000"), (2e6, "2e6"), (3.71e14, "3.7e14"), (float("inf"), "inf")])
+def test_multiples_are_words_for_people(factor, words):
+    assert numbers.multiple(factor) == words

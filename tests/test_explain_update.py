@@ -194,7 +194,7 @@ def test_only_the_branches_taken_are_shown_and_why():
     assert (later.source, later.because) == ("momentum * b + (1 - dampening) * g", "t != 1")
     assert later.substituted == "0.9 * 4 + 1 * 2"
     adagrad = explained(single(rules.adagrad, 1.0, 2.0, t=1), 0).lines
-    assert [line.because for line in adagrad] == ["t == 1", "", "not eps_inside_sqrt", "", ""]
+    assert [line.because for line in adagrad] == ["t == 1", "", "(eps_inside_sqrt=False)", "", ""]
     radam = explained(single(rules.radam, 1.0, 2.0, {"m": 1.0, "v": 1.0}, t=1), 0).lines
     assert [line.source for line in radam if not line.target] == ["rho <= 5"]
     radam = explained(single(rules.radam, 1.0, 2.0, {"m": 1.0, "v": 1.0}, t=50), 0).lines
@@ -210,7 +210,8 @@ def test_modifiers_come_first_as_rules_update_applies_them():
     now = single(rules.sgd, 2.0, 3.0, modifiers={"weight_decay": 0.1, "decay_rate": 0.5}, lr=0.5)
     line = explained(now, 0).lines[0]
     assert (line.target, line.source) == ("w", "w * (1 - decay_rate * weight_decay)")
-    assert (line.substituted, line.shown, line.equation) == ("2 * 0.95", "1.9", "slide (16)")
+    assert (line.substituted, line.shown, line.equation) == (
+        "2 * (1 - 0.5 * 0.1)", "1.9", "slide (16)")
 
 
 def test_small_steps_show_the_digits_that_change():
@@ -335,7 +336,7 @@ def test_parts_that_are_overwritten_show_the_result():
     for now, after in updates(masked):
         shown = explained(now, (0, 0))
         assert [(line.target, line.source) for line in shown.lines] == [
-            ("", "not strict"), ("step", "lr * g"), ("step", ""), ("w", "w - step")]
+            ("", "strict=False"), ("step", "lr * g"), ("step", ""), ("w", "w - step")]
         assert shown.values["step"] == max(0.0, 0.1 * now.grad[0, 0])
         assert shown.lines[2].note == "step[g < 0] = 0.0" and shown.after == after[0, 0]
     strict = Update(**{**vars(now), "hyperparameters": {"lr": 0.1, "strict": True}})
@@ -354,7 +355,7 @@ def test_the_opposite_of_a_condition_is_said_where_it_failed():
         return w - step
     lines = explained(update(switched), (0, 0)).lines
     assert [(line.source, line.substituted) for line in lines[:2]] == [
-        ("sign", ""), ("depth >= 2", "3 >= 2")]
+        ("sign=True", ""), ("depth >= 2", "3 >= 2")]
 
 
 def test_rules_without_lines_say_why():
@@ -377,6 +378,75 @@ def test_strange_names_survive_every_form():
     assert "<b>" not in page["text/html"] and "&lt;b&gt;" in page["text/html"]
     assert repr(shown) == str(shown) == page["text/plain"]
     assert "größe" in explained(update(greek), (0, 0)).latex()
+
+
+# --- words that a beginner believes --------------------------------------------------------------
+
+@pytest.mark.parametrize("rule, w, g, options, modifiers", [
+    (rules.lion, -1.9999, -0.004, {"lr": 1e-4}, {}),
+    (rules.lion, -1.9999, -0.004, {"lr": 1e-4, "weight_decay": 1e-3}, {}),
+    (rules.adam, -1.99898, -0.004, {}, {"weight_decay": 1e-2, "decay_rate": 1e-3}),
+    (rules.sgd, 3.000001, 1e-9, {"lr": 1.0}, {"weight_decay": 1e-12, "decay_rate": 1.0}),
+])
+def test_every_line_of_the_weight_begins_with_the_weight_it_was_given(rule, w, g, options,
+                                                                      modifiers):
+    now = single(rule, w, g, t=1, modifiers=modifiers, **options)
+    now.grad = np.array([g])
+    shown = explained(now, 0)
+    lines = [line for line in shown.lines if line.target == "w"]
+    assert len(lines) == 2
+    left = w  # what a reader carries from line to line
+    for line in lines:
+        first = float(line.substituted.split(" ")[0])
+        assert abs(first - left) <= 0.51 * abs(shown.delta)
+        assert eval(line.substituted, {"np": np}) == pytest.approx(float(line.shown), rel=1e-4)
+        left = float(line.shown)
+    assert shown.after == pytest.approx(left, abs=0.51 * abs(shown.delta))
+
+
+def test_the_decay_shows_both_its_factors():
+    now = single(rules.adam, 2.0, 3.0, modifiers={"weight_decay": 1e-2, "decay_rate": 1e-3})
+    shown = explained(now, 0)
+    assert shown.lines[0].substituted == "2 * (1 - 0.001 * 0.01)"
+    assert float(shown.lines[0].shown) == pytest.approx(2 * (1 - 1e-5), rel=1e-5)
+    assert r"\left(1 - 0.001 \cdot 0.01\right)" in shown.latex()
+    lines = explained(single(rules.adam, 2.0, 3.0, t=2), 0).lines
+    assert lines[0].substituted.endswith("0.1 * 3")  # 1 - beta1 is one number as before
+
+
+def test_adamw_is_headed_by_itself_and_both_its_sources():
+    w = minigrad.tensor([1.0], requires_grad=True)
+    optimizer = minigrad.optim.AdamW([w])
+    (w * w).sum().backward()
+    optimizer.step()
+    title, *about = str(optimizer.explain(w, 0)).partition("\n\n")[0].split("\n")
+    about = " ".join(about)
+    assert "AdamW" in title and about.startswith("AdamW is decoupled decay, then the rule adam.")
+    for source in ("Loshchilov, Hutter 2019", "slide equation (16)", "torch.optim.AdamW",
+                   "Kingma and Ba 2015", "(11) to (15)"):
+        assert source in about
+    for rule, modifiers in ((rules.adam, {}), (rules.adam, {"weight_decay": 0.1})):
+        assert "decoupled" not in explained(single(rule, 1.0, 1.0, modifiers=modifiers), 0).about
+
+
+def test_options_are_said_by_their_values():
+    now = single(rules.amsgrad, 1.0, 2.0)
+    text = str(explained(now, 0))
+    assert "slide (14) (convention='torch')" in text and "!=" not in text
+    assert "(eps_inside_sqrt=True)" in str(
+        explained(single(rules.adagrad, 1.0, 2.0, eps_inside_sqrt=True), 0))
+    assert "as t == 1" in str(explained(single(rules.momentum, 1.0, 2.0, t=1), 0))
+    text = str(explained(single(rules.rmsprop, 1.0, 2.0), 0))
+    assert "since momentum == 0\n" in text and "0 == 0" not in text
+
+
+def test_an_option_beside_a_condition():
+    def both(w, g, t, *, lr=0.1, mode="fast", deep=None):
+        step = (g if t == 1 else 2 * g) if mode == "fast" else lr * g
+        again = step if deep is None else 0 * step
+        return w - again
+    lines = explained(update(both), (0, 0)).lines
+    assert [line.because for line in lines][:2] == ["mode='fast' and t != 1", "(deep=None)"]
 
 
 # --- bad input -----------------------------------------------------------------------------------

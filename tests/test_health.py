@@ -1,5 +1,6 @@
 """health(): every disease is named, healthy networks are left alone, and nothing is disturbed."""
 
+import re
 import warnings
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import minigrad
 from minigrad import nn, optim
 from minigrad.data import digits
+from minigrad.inspect import symptoms
 from minigrad.inspect.health import health
 from minigrad.inspect.trace import trace
 from minigrad.nn import functional as F
@@ -134,6 +136,54 @@ def test_the_size_of_the_updates_is_judged_by_the_weights(lr, words):
                             axis=1) for key in ("delta", "data")]
     moved, weights = (np.linalg.norm(part, axis=1) for part in moved)
     np.testing.assert_allclose(row.ratio, np.median(moved / weights), rtol=1e-12)
+
+
+def test_a_network_that_explodes_at_too_high_a_rate_is_not_told_to_vanish():
+    def layers():
+        return [nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 1)]
+    model, run, x = trained(layers, lr=20.0, steps=5)
+    for found in (health(model, run), health(model, run, x)):
+        lines = [row for row in found.rows if "Linear" in row.layer]
+        assert not any("vanishing" in row.verdict or "sigmoid" in row.verdict for row in lines)
+        assert all(row.verdict.startswith("exploding, ") and "lower lr" in row.verdict
+                   for row in lines)
+        for row in lines:
+            said = re.search(r"by (\S+) times its size", row.verdict)[1]
+            np.testing.assert_allclose(float(said.replace(",", "")), row.ratio, rtol=0.06)
+            i = row.layer.split()[0]
+            parts = [[np.linalg.norm(run[f"{i}.{name}"][key].reshape(5, -1), axis=1)
+                      for name in ("weight", "bias")] for key in ("delta", "data")]
+            moved, weights = (np.hypot(*part) for part in parts)
+            np.testing.assert_allclose(row.ratio, np.median(moved / weights), rtol=1e-9)
+
+
+@pytest.mark.parametrize("ratio, words", [
+    (0.25, "25 % of"), (1.5, "150 % of"), (19_532.0, "19,500 times"), (3.7e14, "3.7e14 times"),
+    (2e6, "2e6 times"), (999_999.0, "1,000,000 times")])
+def test_large_shares_are_told_as_multiples(ratio, words):
+    assert symptoms.share(ratio) == words
+
+
+def deep(activation, last=()):
+    return [part for _ in range(12) for part in (nn.Linear(8, 8), activation())] + [
+        nn.Linear(8, 1), *last]
+
+
+@pytest.mark.parametrize("activation, last, named", [
+    (nn.Sigmoid, (), True), (nn.Tanh, (), False), (nn.Tanh, (nn.Sigmoid(),), False)])
+def test_a_sigmoid_is_blamed_only_where_there_is_one(activation, last, named):
+    def layers():
+        minigrad.manual_seed(0)
+        parts = deep(activation, last)
+        for part in parts[::2] if not named else ():
+            if isinstance(part, nn.Linear):
+                part.weight.array[...] *= 0.2
+        return parts
+    model, run, x = trained(layers, steps=3)
+    for found in (health(model, run), health(model, run, x)):
+        row = by_label(found)["0 Linear"]
+        assert row.verdict.startswith("vanishing")
+        assert ("instead of sigmoid" in row.verdict) == named
 
 
 def test_numbers_that_are_not_finite_are_told_with_their_first_step():

@@ -236,6 +236,47 @@ def test_the_curve_is_ascii_where_stdout_is(monkeypatch):
     assert runs.sparkline(np.geomspace(1, 1e-3, 8)).isascii()
 
 
+@pytest.mark.parametrize("loss, flat", [
+    (1.53 - 1e-9 * np.arange(30), True),         # lr 1e-9: 1.53 -> 1.53
+    (-2.0 + 1e-9 * np.arange(30), True),
+    (np.zeros(30), True),
+    (np.full(30, 1.7e308), True),
+    (np.array([1.53, np.nan, 1.53, np.inf, 1.53]), True),
+    (np.linspace(1.53, 1.45, 30), False),
+])
+def test_a_loss_that_hardly_changes_is_a_flat_line_in_text_and_picture(loss, flat):
+    line = runs.sparkline(loss)
+    assert (len(set(line)) == 1) == flat and line
+    steps = list(range(len(loss)))
+    svg = overview.picture("t", steps, loss, {"w": np.ones(len(loss))}, 1)
+    path = max(re.findall(r'<path d="([^"]*)" fill="none" stroke="#1F6FB2"', svg), key=len)
+    heights = [float(y) for y in re.findall(r"[ML][\d.]+ ([\d.]+)", path)]
+    assert (max(heights) - min(heights) < 1) == flat
+    labels = svg.count(f">{overview.numbers.short(np.nanmax(loss[np.isfinite(loss)]))}<")
+    assert labels == 1  # not the same number at the top and at the bottom
+
+
+def test_the_numbers_of_a_table_have_one_form():
+    run = recorded(steps=2, kind=optim.SGD, lr=1e-9)
+    text = run.table()
+    assert "lr 1e-9 " in text
+    assert not re.search(r"e-0\d", text) and re.search(r"\de-\d", text.split("\n\n")[1])
+    assert float(re.search(r"lr (\S+)", text)[1]) == 1e-9
+
+
+@pytest.mark.parametrize("value, expected", [
+    (0.01, "0.01"), (1e-9, "1e-9"), (1.5e-5, "1.5e-5"), (0.0, "0"), (1.0, "1"), (2e7, "2e7")])
+def test_learning_rates_are_brief(value, expected):
+    assert runs.brief(value) == expected and float(expected) == value
+
+
+def test_what_a_run_writes_is_returned(tmp_path):
+    run = recorded(steps=1)
+    for write, name in ((run.save, "run.npz"), (run.to_csv, "run.csv")):
+        for path in (tmp_path / name, str(tmp_path / name)):
+            assert write(path) is path
+
+
 def test_a_run_without_steps_or_with_one_shows_and_never_raises():
     model = nn.Linear(2, 1)
     run = trace(model, optim.SGD(model.parameters(), lr=0.1))

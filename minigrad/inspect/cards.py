@@ -11,9 +11,10 @@ import re
 
 import numpy as np
 
-from minigrad.inspect import draw_sums, numbers
+from minigrad import numbers
+from minigrad.inspect import draw_sums
 from minigrad.inspect.expression import constant, expression, place, text
-from minigrad.inspect.numbers import ALARM, GREY, INK, WHITE
+from minigrad.numbers import ALARM, GREY, INK, WHITE
 
 PURPLE = "#8E2A80"
 TAG = "#FFE9A8", "#6B4E00"  # operation: fill, ink

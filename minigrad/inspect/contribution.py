@@ -9,6 +9,7 @@ its answers too, so that the question is printed and not the answer.
 """
 
 import ast
+import collections
 import keyword
 import re
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import numpy as np
 from minigrad.backward import contributions, sweep
 from minigrad.engine import Primitive, Recorded, as_of, clock, recording, wrap
 from minigrad.inspect.expression import CUT, has_slice, place, text, tree
+from minigrad.inspect.graph_calls import arranged
 from minigrad.tensor import Tensor
 
 
@@ -130,12 +132,28 @@ def twin_record(t, twins):
         elif not isinstance(x, np.ndarray):
             inputs.append(x)
             continue
-        if id(x) not in twins:
-            twins[id(x)] = x, stand_in(getattr(x, "array", x))
-        inputs.append(twins[id(x)][1])
+        inputs.append(twin(x, twins))
     y = stand_in(t.array)
     y.op, y.inputs, y.options, y.order = t.op, tuple(inputs), t.options, clock()
     return y
+
+
+def twin(x, twins):
+    """The stand-in for an input. What is only arranged anew keeps its record, so that it prints as
+    x.reshape((6, 2))."""
+    chain = [x]
+    while (base := arranged(chain[-1])) is not None:
+        chain.append(base)
+    below = None
+    for t in reversed(chain):
+        if id(t) not in twins:
+            twins[id(t)] = t, stand_in(getattr(t, "array", t))
+            if below is not None:
+                y = twins[id(t)][1]
+                y.op, y.inputs, y.options = t.op, (below, *t.inputs[1:]), t.options
+                y.order = clock()
+        below = twins[id(t)][1]
+    return below
 
 
 def printed(shares, twins, names, gradient):
@@ -196,18 +214,24 @@ def statement(c, called):
 RESERVED = {"g", "np", "grad", "math", "scatter", "setitem", *keyword.kwlist}
 
 
+def words_of(names):
+    """{key: identifier} of {key: name}; what has one name has one identifier."""
+    words = identifiers((name, name) for name in dict.fromkeys(names.values()))
+    return {key: words[name] for key, name in names.items()}
+
+
 def identifiers(named):
     """{key: identifier} for (key, name) pairs: the last part of each path, made a unique word;
     where several paths end alike, the whole path ("0.weight" is weight_0)."""
     named = list(named)
-    endings = [name.rsplit(".", 1)[-1] for _, name in named if name]
+    endings = collections.Counter(name.rsplit(".", 1)[-1] for _, name in named if name)
     words, taken = {}, set(RESERVED)
     for key, name in named:
         if not name:
             words[key] = None
             continue
         path, _, last = name.rpartition(".")
-        if last.isdigit() or (path and (endings.count(last) > 1 or last in taken)):
+        if last.isdigit() or (path and (endings[last] > 1 or last in taken)):
             last = f"{last}_{path}" if name[0].isdigit() and path else name
         word = first = as_word(last)
         n = 1

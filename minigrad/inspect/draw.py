@@ -27,11 +27,10 @@ from minigrad.inspect.cards import (
     tag_of,
     tooltip,
 )
-from minigrad.inspect.contribution import identifiers
 from minigrad.inspect.draw_arrows import arrow_text, purple, readable
 from minigrad.inspect.graph_calls import computed, title_of_call
-from minigrad.inspect.numbers import GREY, INK
 from minigrad.inspect.picture import PICTURE, picture
+from minigrad.numbers import GREY, INK
 
 WIDE = 8  # levels up to which a picture runs from left to right
 OPS = "tags", "nodes"
@@ -42,7 +41,8 @@ def draw(outputs, *, depth=None, expand=(), fold=None, max_nodes=PICTURE, direct
     """The Graph of a tensor, or of a list of tensors, and everything they were computed from.
 
     depth: modules so deep in the model and below become one card each (0: the whole model).
-    expand: paths of modules to leave open ("net.0"), a string or several.
+    expand: paths of modules to leave open, a string or several: "0" of a Sequential, "net.0" of
+    one that is self.net.
     fold: True, every module is one card; False, none; None, modules are folded beyond 60 cards.
     max_nodes: refuse more cards than this. direction: "LR" or "TB"; None: as it fits.
     title: instead of the formula. values: False leaves the numbers out.
@@ -139,7 +139,7 @@ def formula(picture):
     if not computed(card.tensor):
         return card.name
     leaves = [t for c in picture.cards for t in (*c.parameters, c.tensor) if not computed(t)]
-    words = identifiers([(id(t), picture.names[id(t)]) for t in leaves])
+    words = {id(t): picture.words[id(t)] for t in leaves}
     written = expression_of(card.tensor, words, limit=40)
     if len(written) <= 72 and "..." not in written:
         return f"{card.name} = {readable(written)}"

@@ -9,11 +9,11 @@ import ast
 import copy
 import re
 
-from minigrad.inspect import numbers
+from minigrad import numbers
 from minigrad.inspect.cards import PURPLE, cell, cut, font, quoted, table, tag_of
 from minigrad.inspect.expression import text
 from minigrad.inspect.graph_calls import computed, path_of, title_of_call
-from minigrad.inspect.numbers import GREY
+from minigrad.numbers import GREY
 
 ACROSS = 34  # characters of a line of a label
 LINES = 3

@@ -7,7 +7,7 @@ clipped or scaled, and the card says how much of it is not from here.
 
 import numpy as np
 
-from minigrad.inspect import numbers
+from minigrad import numbers
 
 FEW = 4       # contributions that are spelled out
 CALLS = 1000  # most backward calls that a multiple is taken for

@@ -6,7 +6,8 @@ by their name, so most rows of the table print without being mentioned here.
 
 Broadcasting needs no words in NumPy. Where an operand is only stretched to fit another (`expand`,
 leading dimensions of size 1), it prints in its short, *loose* form. Where its very shape counts,
-under `@` or a sum, it prints in full, *exact*. At the top of an expression the loose form is taken.
+under `@` or a sum, it prints in full, *exact*. At the top of an expression the loose form is taken,
+unless the record that is printed does nothing but that: `x.unsqueeze(0)` is "x[None]", not "x".
 
 Letters in templates: x, w, b are the inputs in order; words are options of the operation.
 """
@@ -53,6 +54,7 @@ TEMPLATES = {
 SHORT = {"sigmoid", "relu", "erf", "softplus", "clamp"}  # rows that readers know by their name
 ELEMENTWISE = {"where", "power", "square", "reciprocal", "sigmoid", "relu", "softplus", "erf",
                "clamp", "clone", "cast", "affine"}  # besides NumPy's ufuncs
+STRETCHES = {"reshape", "expand", "spread"}  # what they do may be all that a record does
 SILENT = {"smoothing": 0.0}  # options that readers need not be told
 CUT = ast.Constant(...)  # what prints as "...": a value without a name, or text beyond the limit
 
@@ -65,7 +67,13 @@ def expression(t, names, limit=None, short=False):
     readers rather than for NumPy: `tanh(x)`, `sigmoid(x)`. The value has t's shape after
     np.broadcast_to.
     """
-    return text(tree(t, names, limit, short))
+    node = tree(t, names, limit, short, t.op is not None and t.op.name in STRETCHES)
+    if isinstance(node, ast.Name) and id(t) not in names and t.op is not None:
+        if t.op.name == "reshape":  # to the shape that it has
+            node = method(node, "reshape", constant(t.array.shape))
+        elif short:
+            node = call(t.op.name, node)  # clone(x) is more than x
+    return text(node)
 
 
 def text(node):
@@ -83,8 +91,9 @@ def unshared(node):
     return type(node)(**{field: unshared(part) for field, part in ast.iter_fields(node)})
 
 
-def tree(t, names, limit=None, short=False):
-    """The syntax tree of expression(). No recursion over the records."""
+def tree(t, names, limit=None, short=False, exact=False):
+    """The syntax tree of an expression, in its loose form or its exact one. No recursion over the
+    records."""
     done = {}  # id -> (exact tree, loose tree, number of operators)
     waiting = [t]
     while waiting:
@@ -106,7 +115,7 @@ def tree(t, names, limit=None, short=False):
             waiting += missing
             continue
         done[id(x)] = record(x, operands, done, names, limit, short)
-    return done[id(t)][1]
+    return done[id(t)][0 if exact else 1]
 
 
 def record(x, operands, done, names, limit, short):
@@ -123,12 +132,11 @@ def record(x, operands, done, names, limit, short):
         return CUT, CUT, 0
     exact, loose = [e for e, _, _ in known], [e for _, e, _ in known]
     if x.op.name == "expand":
-        full = call("np.broadcast_to", exact[0], constant(x.array.shape))
-        return full, loose[0], size
+        return broadcast(exact[0], x.array.shape, short), loose[0], size
     if x.op.name == "reshape":
         return (*reshaped(x, operands[0], exact[0], loose[0]), size)
     if x.op.name == "spread":
-        return (*spread(x, operands[0].array.shape, exact[0], loose[0]), size)
+        return (*spread(x, operands[0].array.shape, exact[0], loose[0], short), size)
     if not elementwise(x.op):
         node = operation(x, operands, exact, short)
         return node, node, size
@@ -288,14 +296,18 @@ def with_ones(exact, loose, old, new):
     return (method(exact, "reshape", constant(new)),) * 2
 
 
-def spread(x, old, exact, loose):
+def broadcast(node, shape, short):
+    return call("broadcast_to" if short else "np.broadcast_to", node, constant(shape))
+
+
+def spread(x, old, exact, loose, short):
     """(exact, loose) of what a sum sends back: g, repeated along the summed dimensions."""
     dim, shape = x.options["dim"], x.options["shape"]
     if old != () and not x.options["keepdim"]:
         dims = range(len(shape)) if dim is None else (dim,) if isinstance(dim, int) else dim
         kept = tuple(1 if d in dims else n for d, n in enumerate(shape))
         exact, loose = with_ones(exact, loose, old, kept)
-    return call("np.broadcast_to", exact, constant(shape)), loose
+    return broadcast(exact, shape, short), loose
 
 
 def kept_sum(source, new):

@@ -15,6 +15,7 @@ from minigrad.backward import history
 from minigrad.engine import Recorded, as_of
 from minigrad.inspect.expression import regular
 
+MOVES = {"reshape", "permute"}  # the same numbers, in another arrangement
 REPEATED = 3  # modules, or groups of them, alike in a row that become one card
 LONGEST = 28  # characters of the title of several
 GROUP = 8     # most modules of such a group
@@ -30,9 +31,26 @@ def operands(t):
     """(position, tensor or array) of the inputs of t's record, as they were then."""
     for i, x in enumerate(t.inputs):
         if isinstance(x, Recorded):
-            yield i, as_of(x, t.order)
+            yield i, origin(as_of(x, t.order))
         elif isinstance(x, np.ndarray) and not (t.op.name in ("getitem", "setitem") and regular(x)):
             yield i, x
+
+
+def origin(x):
+    """x, or the tensor of which it is another arrangement: Linear reshapes a batch of sequences
+    before it multiplies, and people look for the tensor that they gave it."""
+    while (base := arranged(x)) is not None:
+        x = base
+    return x
+
+
+def arranged(x):
+    """The constant that x, a constant without a name, is a reshape or permute of; else None."""
+    if not isinstance(x, Recorded) or x.requires_grad or x.name or x.op is None or (
+            x.op.name not in MOVES or not isinstance(x.inputs[0], Recorded)):
+        return None
+    base = as_of(x.inputs[0], x.order)
+    return None if base.requires_grad else base  # under no_grad(), no gradient passes here
 
 
 def computed(t):

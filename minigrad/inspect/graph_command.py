@@ -253,6 +253,6 @@ def encoded(drawn, form):
 
 def about(card, drawn):
     """A card as JSON."""
-    return {"name": card.name, "role": card.role, "made_by": made_by(card, drawn.picture.names),
+    return {"name": card.name, "role": card.role, "made_by": made_by(card, drawn.picture.words),
             "shape": list(card.array.shape), "dtype": str(card.array.dtype),
             "tracked": bool(card.tracked), "has_grad": card.gradient is not None}

@@ -21,7 +21,7 @@ from minigrad.inspect.symptoms import (
     saturation, sleep, typical,
 )
 from minigrad.nn.module import Module, Parameter
-from minigrad.nn.units import Activation
+from minigrad.nn.units import Activation, Sigmoid
 from minigrad.terminal import table as aligned
 from minigrad.terminal import width_of
 
@@ -170,8 +170,8 @@ def health(model, run=None, x=None):
     run = run if run is not None and len(run.steps) else None
     layers, paths = layers_of(modules, record)
     measure(layers, run)
-    placed = [*layer_rows(layers, record, run), *activity_rows(record, paths),
-              *broken_rows(record, paths)]
+    placed = [*layer_rows(layers, record, run, has_sigmoid(modules, record)),
+              *activity_rows(record, paths), *broken_rows(record, paths)]
     return Health([row for _, row in sorted(placed, key=lambda pair: pair[0])],
                   notes_on(record, run))
 
@@ -200,17 +200,26 @@ def layers_of(modules, record):
     return sorted(layers, key=lambda layer: layer.place), paths
 
 
+def has_sigmoid(modules, record):
+    """Is there a sigmoid that is neither a gate nor the output? Told from the record; without one,
+    from the Modules."""
+    if record is not None:
+        return any(a.op == "sigmoid" and not a.output for a in record.activities)
+    inner = [module for _, module in modules if not module._modules]
+    return any(isinstance(module, Sigmoid) for module in inner[:-1])
+
+
 def called(path, kind):
     return f"{path} {kind}" if path else kind
 
 
 # --- rows -----------------------------------------------------------------------------------------
 
-def layer_rows(layers, record, run):
-    """(place, Row) of each layer."""
+def layer_rows(layers, record, run, sigmoid):
+    """(place, Row) of each layer. sigmoid: is there one between them?"""
     graded = [layer for layer in layers if typical(layer.gradients)]
     around = Surroundings(graded[-1] if graded else None, record, run,
-                          any(layer.gradients is not None for layer in layers))
+                          any(layer.gradients is not None for layer in layers), sigmoid)
     for layer in layers:
         finding = judged([symptom(layer, around) for symptom in SYMPTOMS])
         yield layer.place, Row(layer.label, finding, gradient=typical(layer.gradients),

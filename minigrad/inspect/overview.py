@@ -9,13 +9,13 @@ import math
 
 import numpy as np
 
-from minigrad import markup
-from minigrad.inspect import numbers
+from minigrad import markup, numbers
 from minigrad.inspect.cards import printable
 from minigrad.terminal import width_of
 
 LEFT, ACROSS, RIGHT = 170, 560, 30   # pixels: names, curves, margin
 ROWS, COLUMNS, LEVELS = 60, 140, 24  # of the heatmap at most, and its shades
+FLAT = 0.005  # a change by less than this part of a number is not seen in its three digits
 INK, SOFT, LINE = "#1D2939", "#475467", "#1F6FB2"
 PALE, DARK, NOTHING = "#F3E3F1", "#5B1A53", "#D0D5DD"
 
@@ -80,6 +80,13 @@ def columns_of(values):
     return np.array([stretch.max() for stretch in stretches])
 
 
+def is_flat(values):
+    """Do numbers hardly differ? Their curve is drawn flat then, not blown up to full height."""
+    values = values[np.isfinite(values)]
+    with np.errstate(over="ignore"):
+        return not values.size or np.ptp(values) <= FLAT * np.abs(values).max()
+
+
 def loss_curve(loss, top, tall):
     """The loss as a line from its largest (top) to its smallest value, logarithmic if it can be."""
     loss = np.asarray(loss, dtype=float)
@@ -90,14 +97,18 @@ def loss_curve(loss, top, tall):
     if not known.size:
         return [*parts, words(LEFT, top + 20, "no finite loss was seen", 12, SOFT)]
     low, high = float(known.min()), float(known.max())
-    parts += [words(LEFT - 8, top + 10, numbers.short(high), 11, SOFT, "end"),
-              words(LEFT - 8, top + tall, numbers.short(low), 11, SOFT, "end"),
+    flat = is_flat(known)
+    marks = [(tall / 2 + 4, high)] if flat else [(10, high), (tall, low)]
+    parts += [*(words(LEFT - 8, top + y, numbers.short(x), 11, SOFT, "end") for y, x in marks),
               f'<path d="M{LEFT} {top}V{top + tall}H{LEFT + ACROSS}" fill="none" '
               'stroke="#D0D5DD"/>']
     with np.errstate(all="ignore"):
         heights = np.log(loss) if logarithmic else loss.copy()
         low, high = (math.log(low), math.log(high)) if logarithmic else (low, high)
-    span = high - low or 1.0
+    span = high - low
+    if flat:  # in the middle of a scale that is as high as the number itself
+        span = 1.0 if logarithmic else abs(high) or 1.0
+        low = low / 2 + high / 2 - span / 2
     places = LEFT + ACROSS * (np.arange(len(loss)) + 0.5) / len(loss)
     pen, line = "M", []
     for k in extremes(heights):

@@ -26,7 +26,7 @@ from minigrad import markup
 from minigrad.backward import contributions, seed, sweep
 from minigrad.engine import Recorded, as_of, describe, recording, wrap
 from minigrad.inspect.cards import printable
-from minigrad.inspect.contribution import identifiers
+from minigrad.inspect.contribution import words_of
 from minigrad.inspect.expression import elementwise
 from minigrad.inspect.pathtext import (DETAILED, explanation_lines, index_text, module_name, page,
                                        path_lines, short)
@@ -195,7 +195,7 @@ class Words:
     @cached_property
     def identifiers(self):
         """{id(tensor): its name as a word of Python}"""
-        return identifiers(self.names.items())
+        return words_of(self.names)
 
     def named(self, name):
         """The tensors whose own name it is, or else the one that is shown under it."""

@@ -16,10 +16,12 @@ from minigrad.engine import Recorded, as_of
 from minigrad.inspect.cards import expression_of, printable
 from minigrad.inspect.contribution import explained
 from minigrad.inspect.expression import elementwise, text
-from minigrad.inspect.picture import path_of
+from minigrad.inspect.graph_calls import origin, path_of
 
 DETAILED = 3  # paths of which every step is shown
 STEPS, NUMBERS, CARRIERS, USES = 12, 4, 5, 10  # most of each
+DETOURS = 4  # most that are spelled out of how a path differs from the first
+SHARE = 22   # characters of a share and of the space between
 RESULT = 40  # characters of a result and its operation
 WIDTH = 79
 LEGEND = "(g -> ... is what the rule sends back when a gradient g arrives.)"
@@ -84,12 +86,16 @@ def made(t, words, longest=RESULT):
 
 def entered(x, step):
     """Which of its inputs a path enters a record by, where x is several of them."""
-    same = sum(other is x for other in inputs_of(step.tensor))
-    return f" (input {step.position + 1})" if same > 1 else ""
+    return which_input(x, step.tensor, step.position)
+
+
+def which_input(x, t, position):
+    same = sum(other is x for other in inputs_of(t))
+    return f" (input {position + 1})" if same > 1 else ""
 
 
 def inputs_of(t):
-    return [as_of(x, t.order) if isinstance(x, Recorded) else x for x in t.inputs]
+    return [origin(as_of(x, t.order)) if isinstance(x, Recorded) else x for x in t.inputs]
 
 
 class WithoutG(ast.NodeTransformer):
@@ -151,8 +157,9 @@ def explanation_lines(e):
         if n <= DETAILED:
             lines += [head, *path_lines(path, e.words), ""]
         else:
-            head += "   "
-            lines.append(head + way_text(path, e.paths[0], e.words, WIDTH - len(head)))
+            way = way_text(path, e.paths[0], e.words, WIDTH - len(head) - 3)
+            lines += textwrap.wrap(f"{head}   {way}", WIDTH, subsequent_indent="    ",
+                                   break_long_words=False)
     if len(shown) < len(e.paths):
         zero = len(e.paths) - len(shown)
         lines.append(f"{counted(zero, 'path')} that {'contributes' if zero == 1 else 'contribute'} "
@@ -179,13 +186,10 @@ def use_lines(e):
         rows.append((f"and {counted(len(rest), 'more use')}, together", "",
                      short(sum(u.share for u in rest))))
     wide = max(len(result) for result, _, _ in rows)
-    home = max(len(place(where)) for _, where, _ in rows)
-    return lines + [f"  {result:{wide}}  {place(where):{home}}  share {share:>10}"
-                    for result, where, share in rows]
-
-
-def place(where):
-    return cut(f"in {where}" if where else "", 14)
+    homes = [cut(f"in {where}" if where else "", WIDTH - SHARE - wide) for _, where, _ in rows]
+    home = max(map(len, homes))
+    return lines + [f"  {result:{wide}}  {where:{home}}  share {share:>10}"
+                    for (result, _, share), where in zip(rows, homes)]
 
 
 def times_text(n):
@@ -193,16 +197,46 @@ def times_text(n):
 
 
 def way_text(path, first, words, room):
-    """w -> v1 -> ... -> L, or how a long way differs from the first path."""
-    way = " -> ".join(words.identifiers[id(t)] for t in path.tensors)
+    """w -> v1 -> ... -> L; or, of a long way, where it leaves the first path and joins it again."""
+    names = [words.identifiers[id(t)] for t in path.tensors]
+    way = " -> ".join(names)
     if len(way) <= room:
         return way
-    other, own = {id(t) for t in first.tensors}, {id(t) for t in path.tensors}
-    more = [words.identifiers[id(t)] for t in path.tensors if id(t) not in other]
-    less = [words.identifiers[id(t)] for t in first.tensors if id(t) not in own]
-    parts = [f"{how} {' '.join(names)}" for how, names in (("with", more), ("without", less))
-             if names]
-    return cut("as path 1, " + ", ".join(parts) if parts and path is not first else way, room)
+    if path is first:
+        return shortened(names)
+    ways = [detour_text(detour, words) for detour in detours(path, first)]
+    more = [f"and {len(ways) - DETOURS} more"] if len(ways) > DETOURS else []
+    return "as path 1, but " + "; ".join([*ways[:DETOURS], *more])
+
+
+def detours(path, first):
+    """The ways of a path between tensors of the first one that are not its ways: lists of
+    (tensor, the input that it is entered by)."""
+    known = {(id(x), id(t), i) for x, t, i in steps_along(first)}
+    found, on_the_way = [], False
+    for x, t, i in steps_along(path):
+        new = (id(x), id(t), i) not in known
+        if new:
+            found += [] if on_the_way else [[(x, None)]]
+            found[-1].append((t, i))
+        on_the_way = new
+    return found
+
+
+def steps_along(path):
+    return zip(path.tensors, path.tensors[1:], path.positions)
+
+
+def detour_text(detour, words):
+    """v9 -> v10 -> v11 -> v12"""
+    names = [words.identifiers[id(t)] for t, _ in detour]
+    (x, _), (t, i) = detour[-2:]
+    return shortened(names) + which_input(x, t, i)
+
+
+def shortened(names):
+    """w -> v1 -> .. -> v9 -> L"""
+    return " -> ".join(names if len(names) < 8 else [*names[:2], "..", *names[-2:]])
 
 
 # --- one path -------------------------------------------------------------------------------------
@@ -351,8 +385,9 @@ def remainder_lines(e):
     if not more:
         if e.total_paths < 2:
             return []
-        parts = " + ".join(short(p.contribution) for p in e.paths if p.contribution)
-        line = f"all paths together: {parts} = {short(e.gradient)}".replace("+ -", "- ")
+        parts = [short(p.contribution) for p in e.paths if p.contribution]
+        total = " = ".join([" + ".join(parts)] * (len(parts) > 1) + [short(e.gradient)])
+        line = f"all paths together: {total}".replace("+ -", "- ")
         return [line if len(line) <= WIDTH else f"all paths together: {short(e.gradient)}"]
     lines = [f"and {counted(more, 'more path')}, together {short(e.remainder)}"]
     if not e.exact:

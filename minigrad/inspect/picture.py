@@ -12,7 +12,7 @@ import numpy as np
 
 from minigrad.backward import contributions
 from minigrad.engine import Recorded
-from minigrad.inspect.contribution import explained, explained_call
+from minigrad.inspect.contribution import explained, explained_call, words_of
 from minigrad.inspect.graph_calls import (
     Call,
     calls,
@@ -85,6 +85,7 @@ class Picture:
     names: dict     # {id(tensor): name}, also of parameters inside folded cards
     outputs: list
     folded: int     # how many operations are hidden in folded cards
+    words: dict     # {id(tensor): its name as a word of Python, "weight_0"}: what rules are told in
 
 
 def gradient_of(t):
@@ -111,7 +112,8 @@ def picture(outputs, max_nodes=PICTURE, fold=None, depth=None, expand=(), merge=
     names = give_names(cards)
     hidden = sum(len(card.records) - 1 for card in cards if card.records)
     ends = [home[id(t)] for t in outputs]
-    return Picture(cards, make_arrows(cards, home, names), names, ends, hidden)
+    words = words_of(names)
+    return Picture(cards, make_arrows(cards, home, words), names, ends, hidden, words)
 
 
 def refuse(n, max_nodes):
@@ -285,15 +287,15 @@ def clashes(letter, given, n):
 
 # --- arrows ---------------------------------------------------------------------------------------
 
-def make_arrows(cards, home, names):
+def make_arrows(cards, home, words):
     """Arrows in the order of their targets; what they bring is noted at their sources."""
     arrows = []
     for card in cards:
         if card.records:
-            arrows += folded_arrows(card, home, names)
+            arrows += folded_arrows(card, home, words)
         elif computed(card.tensor):
             g = card.gradient
-            shares, values = explained(card.tensor, names, g), {}
+            shares, values = explained(card.tensor, words, g), {}
             if g is not None:
                 values = {i: share.value for i, share in shares.items()} or sent(card.tensor, g)
             old = [i for i in values if changed_since(card.tensor, i)]
@@ -335,7 +337,7 @@ def sent(t, g):
         return {}
 
 
-def folded_arrows(card, home, names):
+def folded_arrows(card, home, words):
     """The arrows into a folded call: one from each card that it uses."""
     sources = {}
     for t in card.records:
@@ -344,7 +346,7 @@ def folded_arrows(card, home, names):
                 sources.setdefault(id(home[id(x)]), []).append((t, i, x))
     shares = {}
     if len(card.records) <= EXPLAINED and card.exits < 2:  # else the text would be a part of it
-        shares = explained_call(card.records, card.tensor, names, card.gradient)
+        shares = explained_call(card.records, card.tensor, words, card.gradient)
     arrows = []
     for uses_of in sources.values():
         x = uses_of[0][2]

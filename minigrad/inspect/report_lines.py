@@ -17,7 +17,15 @@ import numpy as np
 from minigrad.optim.explaining import same, walked
 from minigrad.optim.formula import RESULT, Scope, branched, figure, with_numbers, written
 from minigrad.optim.reasons import Facts
-from minigrad.optim.walking import INSIDE, Walk, inlined, target_text
+from minigrad.optim.walking import (
+    INSIDE,
+    Walk,
+    inlined,
+    is_measured,
+    option,
+    target_text,
+    which_way,
+)
 
 OPEN, CLOSE = "\ue000", "\ue001"  # around the number of a slot
 SLOT = re.compile(f"{OPEN}(\\d+){CLOSE}")
@@ -66,12 +74,11 @@ class Filled(Walk):
     """A Walk whose lines are Rows."""
 
     def condition(self, test, scope):
-        slots = Slots(scope)
-        numbers = written(with_numbers(test, slots, RESULT))
-        plain = isinstance(test, ast.Compare) and "'" not in numbers
-        (numbers,), values = slots.used(numbers if plain else "")
-        self.lines.append(Row("", written(test, scope.letters), numbers, "", "", "", "", False,
-                              values))
+        slots, told = Slots(scope), is_measured(test, scope)
+        numbers = written(with_numbers(test, slots, RESULT)) if told else ""
+        (numbers,), values = slots.used(numbers)
+        text = option(test, scope) or written(test, scope.letters)
+        self.lines.append(Row("", text, numbers, "", "", "", "", False, values))
 
     def result_only(self, name, scope, note, owner):
         scope.old.discard(name)
@@ -83,10 +90,9 @@ class Filled(Walk):
         slots = Slots(before)
         numbers = written(with_numbers(node, slots, RESULT))
         text = written(node, before.letters)
-        because = " and ".join(written(c, before.letters) for c in conditions)
         name = next(part.id for part in ast.walk(target) if isinstance(part, ast.Name))
         self.row(target_text(target, scope), text, slots, value, numbers, (name, owner),
-                 scope.names[INSIDE], because)
+                 scope.names[INSIDE], which_way(conditions, before))
 
     def row(self, target, text, slots, value, numbers, named, note, because):
         """Adds a Row. named: (name of the first target, whose rule it stands in)"""

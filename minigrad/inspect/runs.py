@@ -15,11 +15,10 @@ import textwrap
 
 import numpy as np
 
-from minigrad import markup
-from minigrad.inspect import numbers
+from minigrad import markup, numbers
 from minigrad.inspect.cards import printable
 from minigrad.inspect.layout import write
-from minigrad.inspect.overview import ROWS, cuts, picture
+from minigrad.inspect.overview import ROWS, cuts, is_flat, picture
 from minigrad.optim.rules import anatomy
 from minigrad.progress import BLOCKS, Progress, duration
 from minigrad.terminal import table as aligned
@@ -66,6 +65,12 @@ def significant(value):
     return f"{value:.{2 - exponent}f}" if -4 < exponent < 3 else f"{digits}e{exponent}"
 
 
+def brief(value):
+    """Up to three significant digits, in the form of `significant`: 0.01, 1e-9, 1.5e-5."""
+    digits, e, exponent = f"{value:.3g}".partition("e")
+    return f"{digits}e{int(exponent)}" if e else digits
+
+
 def shape_of(shape):
     """(64, 32) as 64x32."""
     return "x".join(map(str, shape)) or "()"
@@ -95,9 +100,9 @@ def states(run):
 def lr_text(rates):
     """The learning rate of a step, or those of its groups."""
     rates = [rate for rate in np.atleast_1d(rates).tolist() if not math.isnan(rate)]
-    texts = list(dict.fromkeys(f"{rate:.3g}" for rate in rates))
+    texts = list(dict.fromkeys(map(brief, rates)))
     if len(texts) > 4:
-        return f"{min(rates):.3g} to {max(rates):.3g} in {len(rates)} groups"
+        return f"{brief(min(rates))} to {brief(max(rates))} in {len(rates)} groups"
     return ", ".join(texts)
 
 
@@ -187,7 +192,7 @@ def to_csv(run, path):
     quantities of the rule, delta, ratio. A cell is empty where a parameter has no such quantity; a
     quantity that a rule calls `step` is the column "step (rule)". Numbers are written so that
     float(text) is the recorded number, bit for bit. The file is UTF-8, and there is all of it or
-    none. OSError if it cannot be written.
+    none. Returns path. OSError if it cannot be written.
     """
     columns = ("data", "grad", *quantities(run), "delta", "ratio")
     place = ("step", "parameter", "index")
@@ -204,6 +209,7 @@ def to_csv(run, path):
             writer.writerows(zip(itertools.repeat(step), itertools.repeat(name), indices, *cells))
     text.detach()  # writes what is left, and leaves the file open
     write(path, file.getvalue())
+    return path
 
 
 def cells_of(entry, key, i, shape):
@@ -226,9 +232,11 @@ def short(run):
 
 
 def sparkline(values, width=24):
-    """A curve in characters; of ASCII only where stdout knows no others."""
+    """A curve in characters, a line if nothing changes; of ASCII where stdout knows no others."""
     curve = Progress(progress=False)
-    curve.curve = np.asarray(values, dtype=float).tolist()
+    values = np.asarray(values, dtype=float)
+    values = values[np.isfinite(values)]
+    curve.curve = (np.zeros_like(values) if is_flat(values) else values).tolist()
     line = curve.sparkline(width)
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return line if encoding.lower().replace("-", "") == "utf8" else line.translate(ASCII)

@@ -16,8 +16,8 @@ import json
 import re
 from importlib import resources
 
+from minigrad import numbers
 from minigrad.engine import Recorded, as_of, wrap
-from minigrad.inspect import numbers
 from minigrad.inspect.cards import PURPLE, printable
 from minigrad.inspect.draw import draw
 from minigrad.inspect.picture import PICTURE, operands, tensors

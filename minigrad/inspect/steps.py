@@ -22,16 +22,17 @@ from minigrad.backward import seed, sweep
 from minigrad.engine import Recorded, clock, describe, recording
 from minigrad.inspect import layout, stepper
 from minigrad.inspect.cards import printable
-from minigrad.inspect.contribution import explained
+from minigrad.inspect.contribution import explained, words_of
 from minigrad.inspect.draw import readable
 from minigrad.inspect.expression import Filled, text
 from minigrad.inspect.listing import fitted, made_by
-from minigrad.inspect.numbers import FEW, short, summary
 from minigrad.inspect.picture import calls, computed, give_names, make_cards, tensors
+from minigrad.numbers import FEW, short, summary
 
 WIDTH = 80                # columns of the printed table
 LEFT, COLUMN = 44, 56     # where the shape and the numbers of a step stand
 INDENT = 8                # of what a step sends, under the step
+MOST = 4                  # numbers that are printed; of more their size
 
 
 def backward_steps(loss, gradient=None):
@@ -89,7 +90,7 @@ class Share:
         head = f"{self.part} of {self.parts} shares: {self.name}.grad"
         done = " so far" if self.part < self.parts else ", complete"
         if self.before is None or self.value.size != 1:
-            return f"{head} is {summary(self.after)}{done}"
+            return f"{head} is {summary(self.after, MOST)}{done}"
         before, value, after = (a.item() for a in (self.before, self.value, self.after))
         sign = "-" if value < 0 else "+"
         end = done if self.part == self.parts else ""
@@ -128,6 +129,7 @@ class BackwardSteps:
     def __init__(self, loss, gradient, given=False):
         self.output, self.given = loss, given  # given: not the 1 that backward starts from
         self.names, self.cards = named(loss)
+        self.words = words_of(self.names)
         self.tick = clock()
         self.steps = []
         with recording(False), np.errstate(all="ignore"):
@@ -140,10 +142,10 @@ class BackwardSteps:
             summed(shares)
 
     def step(self, t, g, shares):
-        rules = explained(t, self.names, g) if shares else {}
+        rules = explained(t, self.words, g) if shares else {}
         sent = [self.share(t, g, rules.get(i), i, x, c) for i, x, c in shares]
         op = t.op.name if computed(t) else None
-        made = made_by(self.cards[id(t)], self.names)
+        made = made_by(self.cards[id(t)], self.words)
         return BackwardStep(len(self.steps) + 1, t, self.names[id(t)], op, made, g, sent)
 
     def share(self, t, g, rule, i, x, c):
@@ -189,8 +191,8 @@ class BackwardSteps:
         rows = []
         for step in self.steps:
             head = [str(step.number), step.title, str(step.incoming.shape),
-                    summary(step.incoming)]
-            sent = [[printable(s.line), summary(s.value)] for s in step.contributions]
+                    summary(step.incoming, MOST)]
+            sent = [[printable(s.line), summary(s.value, MOST)] for s in step.contributions]
             for i, line in enumerate(sent or [["", ""]]):
                 rows.append((head if i == 0 else [""] * 4) + line)
         heads = ["step", "node", "shape", "g, its gradient", "it adds", "numbers added"]
@@ -288,24 +290,29 @@ def line_of(t, name, rule):
 def step_lines(step):
     """The lines of one step in the printed table."""
     shape = fitted(str(step.incoming.shape), LEFT // 2)
-    left = min(LEFT, COLUMN - 1 - len(shape))  # a long shape takes room from the title
+    words = f"g  {summary(step.incoming, MOST)}"
+    left = min(LEFT, COLUMN - 1 - len(shape))  # a long shape takes room from the title,
+    tight = WIDTH - 2 - len(words) - len(shape)  # and numbers do where it needs none
+    left = tight if len(step.title) + 8 <= tight < left else left
     head = f"{step.number:>4}  {fitted(step.title, left - 8)}".ljust(left) + shape
-    lines = [with_numbers(head, f"g  {summary(step.incoming)}")]
+    lines = with_numbers([head], words)
     for share in step.contributions:
         lines += share_lines(share)
     return lines
 
 
-def with_numbers(line, words):
-    return f"{line.ljust(COLUMN - 1)} {fitted(words, WIDTH - COLUMN)}"
+def with_numbers(lines, words):
+    """Lines with words at the right of the last one, or under it if they do not fit there."""
+    words = fitted(words, WIDTH - INDENT)
+    start = min(COLUMN, WIDTH - len(words))
+    *lines, last = lines if len(lines[-1]) < start else [*lines, ""]
+    return [*lines, last.ljust(start) + words]
 
 
 def share_lines(share):
     """A line of NumPy with its numbers at the right, and remarks under it."""
     lines = wrapped(printable(share.line), INDENT)
-    if len(lines[-1]) >= COLUMN:
-        lines.append("")
-    lines[-1] = with_numbers(lines[-1], f"+  {summary(share.value)}")
+    lines = with_numbers(lines, f"+  {summary(share.value, MOST)}")
     if share.worked:
         lines += wrapped(share.worked, INDENT + 2)
     if share.where:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minigrad.inspect.runs import absent, gradient_lengths, lengths, significant
+from minigrad.numbers import multiple
 
 # fmt: off
 # Limits beyond which a line is a complaint. None of them is a law.
@@ -20,7 +21,8 @@ SATURATED = 0.7   # of the values of a tanh or sigmoid. Karpathy ("makemore part
 SAMPLES   = 16    # fewer than these say little about whether a unit ever wakes
 TOO_LARGE = 1e-1  # update / weight: every step redraws a tenth of the layer
 TOO_SMALL = 1e-5  # update / weight: 100,000 steps to redraw it; the rule of thumb is 1e-3
-APART     = 100   # gradient norm of a layer against that of the last one (Bengio et al., 1994)
+APART     = 100   # gradient norm of a layer against that of the last one (Bengio et al., 1994);
+                  # an update so many times as large as the weights is no fine-tuning either
 STEEP     = 1e3   # gradient norm / weight norm: SGD with lr 1e-3 would step as far as 0
 GROWN     = 100   # gradient norm at the end of the run against its beginning, while the loss rises
 # fmt: on
@@ -149,12 +151,14 @@ def typical(values):
 
 @dataclass
 class Surroundings:
-    """What a layer is compared with: the last layer that has a gradient, the run, the record."""
+    """What a layer is compared with: the last layer that has a gradient, the run, the record; and
+    whether a sigmoid stands between the layers."""
 
     last: object
     record: object
     run: object
     any_gradient: bool
+    sigmoid: bool = False
 
 
 def not_finite(layer, around):
@@ -198,16 +202,16 @@ def out_of_scale(layer, around):
     here, last = typical(layer.gradients), around.last
     if not here or last is None or last is layer or not layer.trains():
         return None
-    there = typical(last.gradients)
-    if there > APART * here:
+    there, leaps = typical(last.gradients), (typical(layer.ratios) or 0) > TOO_LARGE
+    if there > APART * here and not leaps:  # what is redrawn at every step gets gradient enough
+        other = "relu or tanh instead of sigmoid, " if around.sigmoid else ""
         return Finding(COMPLAINT, f"vanishing, gradient {times(there / here)} smaller than in "
                                   f"{last.label}",
-                       f"relu or tanh instead of sigmoid, {INITIAL}, normalisation, skip "
-                       "connections")
+                       f"{other}{INITIAL}, normalisation, skip connections")
     if here > APART * there:
         return Finding(COMPLAINT, f"exploding, gradient {times(here / there)} larger than in "
                                   f"{last.label}",
-                       f"{INITIAL}, normalisation, clip_grad_norm_")
+                       f"{'lower lr, ' * leaps}{INITIAL}, normalisation, clip_grad_norm_")
     return None
 
 
@@ -241,8 +245,8 @@ def moves(layer, around):
     if not layer.stepped:
         return Finding(COMPLAINT, "never stepped", "give it to the optimizer") if gradient else None
     if ratio > TOO_LARGE:
-        return Finding(COMPLAINT, f"each step changes it by {100 * ratio:.3g} % of its size",
-                       "lower lr; 0.1 % is the rule of thumb")
+        words = "exploding, " * (ratio > APART) + f"each step changes it by {share(ratio)} its size"
+        return Finding(COMPLAINT, words, "lower lr; a thousandth is the rule of thumb")
     if ratio < TOO_SMALL and gradient != 0:
         return Finding(COMPLAINT, f"hardly moves, {significant(ratio)} of its size a step",
                        "raise lr, unless a line below explains it")
@@ -298,6 +302,11 @@ def times(factor):
     """4,000x, 7e9x: such a factor is an order of magnitude, one digit is enough."""
     digit, exponent = f"{factor:.0e}".split("e")
     return f"{float(f'{factor:.0e}'):,.0f}x" if factor < 1e6 else f"{digit}e{int(exponent)}x"
+
+
+def share(ratio):
+    """"25 % of" what it is a part of, or "3.7e14 times" it."""
+    return f"{100 * ratio:.3g} % of" if ratio < 2 else f"{multiple(ratio)} times"
 
 
 def counted(n, noun):

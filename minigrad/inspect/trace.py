@@ -259,7 +259,7 @@ class Run:
 
     def save(self, path):
         """Writes everything recorded to an .npz file (no code, no pickle); `load_trace` reads it.
-        Raises OSError if it cannot be written."""
+        Returns path. Raises OSError if it cannot be written."""
         tape = self.tape
         settings = [[rule_name(s.rule), s.hyperparameters, s.modifiers, s.group]
                     for s in tape.settings]
@@ -269,9 +269,10 @@ class Run:
                  "lr": self.rates(), "seconds": self.seconds,
                  "backwards": np.array(tape.backwards, int).reshape(-1, 2),
                  "settings": settings, "parameters": films}, path)
+        return path
 
     def to_csv(self, path):
-        """Writes one line per step and number, with every quantity in a column."""
+        """Writes one line per step and number, with every quantity in a column. Returns path."""
         return runs.to_csv(self, path)
 
     def table(self, step=None):

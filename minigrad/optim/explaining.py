@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minigrad.markup import bundle, pre
+from minigrad.optim import rules
 from minigrad.optim.formula import escaped, figure
 from minigrad.optim.notation import letters
 from minigrad.optim.reasons import Facts, reasons_of
@@ -216,12 +217,22 @@ def ordinal(n):
 
 
 def about(update):
-    """The first line of the rule's docstring: paper, slide, PyTorch's name."""
+    """Where the rule comes from, paper, slide, PyTorch's name; and, if the optimizer puts decoupled
+    decay in front of it, where that does."""
     rule = behind(inspect.unwrap(update.rule))[0] or update.rule
-    words = inspect.cleandoc(rule.__doc__ or "").partition("\n")[0]
+    words = origin(rule)
     name = getattr(rule, "__name__", "__call__")
     name = type(update.rule).__name__ if name == "__call__" else name
-    return f"rule {name}: {words}" if words else f"rule {name}"
+    lines = [f"rule {name}: {words}" if words else f"rule {name}"]
+    if update.modifiers.get("weight_decay") and update.modifiers.get("decay_rate") is not None:
+        lines = [f"{update.kind} is decoupled decay, then the rule {name}.",
+                 f"decay: {origin(rules.adamw)}", *lines]
+    return "\n".join(lines)
+
+
+def origin(rule):
+    """The first line of a rule's docstring."""
+    return inspect.cleandoc(rule.__doc__ or "").partition("\n")[0]
 
 
 def given(update, facts, walk, notation):
@@ -245,8 +256,10 @@ def wrapped(text, indent):
 def line_text(line):
     """A Line for a terminal: in one row if it fits, else in one row per "=", these aligned; with
     what is beside it at the right margin."""
-    asides = [line.equation, line.because and f"as {line.because}", line.note]
-    aside = ", ".join(part for part in asides if part)
+    options = line.because.startswith("(")
+    asides = [line.equation, line.because if options or not line.because else f"as {line.because}",
+              line.note]
+    aside = ", ".join(part for part in asides if part).replace(", (", " (")
     if not line.target:
         numbers = f": {line.substituted}" if line.substituted else ""
         return wrapped(f"since {line.source}{numbers}", "      ")

@@ -123,8 +123,9 @@ def with_numbers(node, scope, digits, known=None):
     """The tree of an expression with numbers for its names.
 
     What hyperparameters and t alone add up to becomes one number: (1 - beta1) is 0.1. If there is
-    nothing else in the expression, its sums stay. known: {id of a part: its value}, filled as the
-    values are needed.
+    nothing else in the expression, its sums stay, and so do sums with a product in them:
+    (1 - lr * weight_decay) as 0.99999 would hide both. known: {id of a part: its value}, filled as
+    the values are needed.
     """
     fold, known = not scope.is_fixed(node), {} if known is None else known
 
@@ -145,7 +146,8 @@ def with_numbers(node, scope, digits, known=None):
     def put(part):
         if isinstance(part, ast.BinOp) and not isinstance(part.op, ast.MatMult):
             sums = isinstance(part.op, (ast.Add, ast.Sub, ast.Pow))
-            if (fold and sums and scope.is_fixed(part)) or not has_place(part):
+            folds = fold and sums and scope.is_fixed(part) and not has_product(part)
+            if folds or not has_place(part):
                 return number(part)
             return ast.BinOp(put(part.left), part.op, put(part.right))
         if isinstance(part, ast.UnaryOp):
@@ -167,6 +169,11 @@ def with_numbers(node, scope, digits, known=None):
         return np.shape(value) in ((), scope.shape) and scope.element(value) is not None
 
     return put(node)
+
+
+def has_product(node):
+    return any(isinstance(part, ast.BinOp) and isinstance(part.op, ast.Mult)
+               for part in ast.walk(node))
 
 
 def called(node, scope):

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from minigrad.numbers import multiple
 from minigrad.optim import rules
 from minigrad.optim.formula import figure, names_in, written
 
@@ -214,7 +215,7 @@ def eps(facts, walk):
     mostly = f"{under.name} = {figure(under.value)} is mostly {names[0]} = {value}" if (
         under) else f"{names[0]} = {value} is large beside these gradients"
     return (f"{names[0]} dominates: {mostly}; without it the step would be "
-            + (f"{free / step:.3g} times as large" if step else f"{free:.3g}, now it is 0"))
+            + (f"{multiple(free / step)} times as large" if step else f"{free:.3g}, now it is 0"))
 
 
 def memory(facts, walk):
@@ -231,9 +232,9 @@ def memory(facts, walk):
     value = sum(float(facts.update.hyperparameters.get(name, 0.0)) for name in EPS)
     if size <= 2 * value or under.states[0] not in remembered(facts):
         return ""
-    return (f"{under.states[0]} remembers gradients about {size / g:.3g} times larger than this "
-            f"one ({figure(g)}), and the step is divided by {under.name} = {figure(under.value)}. "
-            "Its steps stay small until the rule has forgotten those")
+    return (f"{under.states[0]} remembers gradients about {multiple(size / g)} times larger than "
+            f"this one ({figure(g)}), and the step is divided by {under.name} = "
+            f"{figure(under.value)}. Its steps stay small until the rule has forgotten those")
 
 
 def remembered(facts):

@@ -46,9 +46,9 @@ class Unwalkable(Exception):
 class Line:
     """One line: target = source = substituted = value. A condition has no target.
 
-    `value` is exact, `shown` its text. `because` holds the conditions inside the line that held,
-    `equation` says which of the slides' it is, `note` what else there is to know. `latex` is a row,
-    or a row per "=".
+    `value` is exact, `shown` its text. `because` is which way the line went where it has several,
+    "t == 1" or "(convention='torch')", `equation` says which of the slides' it is, `note` what else
+    there is to know. `latex` is a row, or a row per "=".
     """
 
     target: str
@@ -79,6 +79,7 @@ class Walk:
         self.lines, self.values, self.formulas, self.result = [], {}, {}, None
         self.anatomy = rules.anatomy(self.update.rule)
         self.weight, self.weights, self.gradient = facts.before, "w", "g"
+        self.digits = needed(facts.after, facts.before)  # that tell the weight from what it becomes
         self.start(self.update, *facts.inputs())
 
     def start(self, update, w, g, states):
@@ -131,12 +132,11 @@ class Walk:
         return self.block(taken, scope, owner)
 
     def condition(self, test, scope):
-        tree = with_numbers(test, scope, RESULT)
-        numbers = written(tree) if isinstance(test, ast.Compare) else ""
-        text = written(test, scope.letters)
+        numbers = written(with_numbers(test, scope, RESULT)) if is_measured(test, scope) else ""
+        text = option(test, scope) or written(test, scope.letters)
         told = latex(test, scope)
-        self.lines.append(Line("", text, "" if numbers == text or "'" in numbers else numbers,
-                               True, "True", latex=(rf"&\text{{since }} {told}",)))
+        self.lines.append(Line("", text, "" if numbers == text else numbers, True, "True",
+                               latex=(rf"&\text{{since }} {told}",)))
 
     def whole(self, statement, scope, owner):
         """Runs a statement without a line of its own, and shows the names it has changed."""
@@ -289,7 +289,8 @@ class Walk:
             self.values[name] = value if len(named) == 1 else value[i]
             self.formulas[name] = node, before
         dtype = getattr(value, "dtype", np.dtype(float))
-        digits = needed(value, self.weight) if named[0] == self.weights else RESULT
+        digits = max(self.digits, needed(value, self.weight)) if named[0] == self.weights else (
+            RESULT)
         shown = figure(value, digits)
         numbers, note, tree = "", "", None
         if one is not None:
@@ -301,10 +302,10 @@ class Walk:
             shown = text
         if numbers in (shown, text) or shown == text:
             numbers, tree = "", None
-        because = " and ".join(written(c, before.letters) for c in conditions)
         self.lines.append(Line(
             target_text(target, scope), text, numbers, value, shown,
-            self.equation(owner, named[0]), because, note or scope.names[INSIDE],
+            self.equation(owner, named[0]), which_way(conditions, before),
+            note or scope.names[INSIDE],
             self.told(target, node, before, tree, value, digits, scope)))
 
     def equation(self, owner, name):
@@ -349,6 +350,35 @@ def needed(new, old):
     change = abs((float(new) - float(old)) / float(old))
     most = {2: 5, 4: 9}.get(np.dtype(getattr(new, "dtype", float)).itemsize, 17)
     return int(min(most, max(RESULT, 2 - np.floor(np.log10(change))))) if change else RESULT
+
+
+def which_way(conditions, scope):
+    """The conditions inside a line that held: "t == 1", or the options that chose it alone,
+    "(convention='torch')"."""
+    options = [option(test, scope) for test in conditions]
+    if options and all(options):
+        return f"({', '.join(dict.fromkeys(options))})"
+    return " and ".join(chosen or written(test, scope.letters)
+                        for chosen, test in zip(options, conditions))
+
+
+def option(test, scope):
+    """"convention='torch'" if that is what a test asks for: a name that stands for a word, True,
+    False or None. Else ""."""
+    node = test.operand if isinstance(test, ast.UnaryOp) else test
+    node = node.left if isinstance(node, ast.Compare) else node
+    if not isinstance(node, ast.Name) or node.id in scope.moving or node.id not in scope.names:
+        return ""
+    value = scope.names[node.id]
+    if value is not None and not isinstance(value, (str, bool)):
+        return ""
+    return f"{written(node, scope.letters)}={value!r}"
+
+
+def is_measured(test, scope):
+    """Do the numbers of a condition say more than its words? 0 == 0 does not."""
+    return isinstance(test, ast.Compare) and not option(test, scope) and not any(
+        isinstance(op, (ast.Eq, ast.Is)) for op in test.ops)
 
 
 def figure_latex(value, scope, digits=RESULT):

@@ -252,10 +252,11 @@ function lineOf(line, values, weights) {
   const element = made("div", line.target ? "line" : "line since");
   const source = line.target ? (line.source ? `${line.target} = ${line.source}` : line.target)
                              : `since ${line.source}`;
-  const because = line.because ? `as ${line.because}` : "";
+  const way = line.because || "";  // t == 1, or (convention='torch')
+  const because = way && !way.startsWith("(") ? `as ${way}` : way;
   element.append(made("code", "source", source),
                  made("span", "aside", [line.equation, because, line.note].filter(Boolean)
-                      .join(", ")));
+                      .join(", ").replace(", (", " (")));
   const code = made("code", "numbers"), shown = put(line.shown || "", weights);
   const before = put(line.numbers || "", values);
   if (line.target) {

@@ -6,7 +6,7 @@ shows the pattern before a digit is read. More than 16 numbers become a strip: h
 """
 
 import math
-from dataclasses import dataclass
+from collections import namedtuple
 
 import numpy as np
 
@@ -17,30 +17,12 @@ ACROSS = 8      # a vector longer than this goes on in the next row
 BINS = 11
 
 
-@dataclass
-class Cell:
-    """A text on a colour."""
-
-    text: str
-    fill: str
-    ink: str = INK
-
-
-@dataclass
-class Grid:
-    """Rows of cells; `note` is the common factor ("all x 1e-5") or None."""
-
-    rows: list
-    note: object = None
-
-
-@dataclass
-class Strip:
-    """Colours of the bins from -max to +max, and lines of text under them. `alarm` is in red."""
-
-    fills: list
-    text: str
-    alarm: object = None
+# A text on a colour.
+Cell = namedtuple("Cell", "text fill ink", defaults=[INK])
+# Rows of cells; `note` is the common factor ("all x 1e-5") or None.
+Grid = namedtuple("Grid", "rows note", defaults=[None])
+# Colours of the bins from -max to +max, and lines of text under them. `alarm` is in red.
+Strip = namedtuple("Strip", "fills text alarm", defaults=[None])
 
 
 def blend(colour, part):
@@ -100,6 +82,14 @@ def short(value):
     return f"{text}e{exponent:+03d}" if exponent else text
 
 
+def multiple(factor):
+    """How many times, to three digits: "2.5", "1,090", "3.7e14"."""
+    if factor < 1e6:
+        return f"{float(f'{factor:.3g}'):,.12g}"
+    digits, e, exponent = f"{factor:.1e}".partition("e")
+    return f"{digits.removesuffix('.0')}e{int(exponent)}" if e else digits
+
+
 def grid(array):
     """A Grid of up to 16 numbers: vectors in rows of eight, matrices as they are, higher dimensions
     as their matrices below one another."""
@@ -151,11 +141,11 @@ def rms(values):
     return largest * float(np.sqrt(np.mean((np.asarray(values, dtype=float) / largest) ** 2)))
 
 
-def summary(array):
+def summary(array, most=3):
     """An array in a few words, for a line of text: its numbers if they are at most three."""
     if array.size == 0:
         return "empty"
-    if array.size <= 3:
+    if array.size <= most:
         return " ".join(short(v) for v in array.reshape(-1))
     values = np.asarray(array, dtype=float)
     wrong = int((~np.isfinite(values)).sum())
