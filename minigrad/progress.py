@@ -18,6 +18,7 @@ import shutil
 import sys
 import time
 
+FLAT = 1e-3  # a curve that changes by less, compared with its size, is drawn flat
 BLOCKS = "▁▂▃▄▅▆▇█"
 REDRAW = 0.1    # seconds between two drawings, at least
 REMEMBERED = 64  # values of the first number kept for the curve, at most
@@ -153,8 +154,10 @@ class Progress:
         if min(values) > 0:
             values = [math.log(x) for x in values]
         n = min(width, len(values))
-        values = [values[i * (len(values) - 1) // (n - 1)] for i in range(n)]
-        low, span = min(values), max(values) - min(values) or 1.0
+        values = [values[i * (len(values) - 1) // (n - 1)] / 2 for i in range(n)]  # no overflow
+        low, span = min(values), max(values) - min(values)
+        if not span > FLAT * max(map(abs, values)):
+            return BLOCKS[0] * n
         return "".join(BLOCKS[int((x - low) / span * 7.99)] for x in values)
 
     # --- where it is shown ---

@@ -250,7 +250,8 @@ class Batch:
     def copied(self, w, g):
         """What a step starts from, safe until the next one. A gathered w is left alone by a rule in
         place."""
-        return w if self.joined else w.copy(), g.copy(), [state if is_number(state) else state.copy() for state in self.states]
+        states = [state if is_number(state) else state.copy() for state in self.states]
+        return w if self.joined else w.copy(), g.copy(), states
 
     def share(self, p, value):
         """The part of a vector of this batch that is parameter p's, in p's shape; a number."""
