@@ -10,7 +10,7 @@ from minigrad.inspect.layout import write
 from minigrad.inspect.report import page
 from minigrad.inspect.trace import load_trace
 from minigrad.io import FileFormatError
-from minigrad.terminal import PROGRAM, Refusal, as_json, result, talk
+from minigrad.terminal import as_json, PROGRAM, Refusal, refuse_unwritable, result, talk
 
 SUFFIXES = (".html", ".htm")
 
@@ -50,12 +50,7 @@ def target(options):
     if os.path.splitext(path)[1].lower() not in SUFFIXES:
         raise Refusal(f"cannot save the page of a run as {path!r}: the suffix must be .html",
                       f"{PROGRAM} report {options.trace} -o run.html", code=2)
-    folder = os.path.dirname(path) or "."
-    if not os.path.isdir(folder):
-        raise Refusal(f"cannot write {path}: there is no folder {folder!r}",
-                      "create it first, or write somewhere else")
-    if os.path.lexists(path) and not options.force:
-        raise Refusal(f"{path} exists already", "choose another name, or replace it with --force")
+    refuse_unwritable(path, options.force)
     return path
 
 

@@ -131,3 +131,13 @@ def remove_folders(created):
             os.rmdir(folder)
         except OSError:
             return
+
+
+def refuse_unwritable(path, force):
+    """Refusal, before the work is done, if a file could not be written or is there already."""
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        raise Refusal(f"cannot write {path}: there is no folder {folder!r}",
+                      "create it first, or write somewhere else")
+    if os.path.lexists(path) and not force:
+        raise Refusal(f"{path} exists already", "choose another name, or replace it with --force")

@@ -18,7 +18,7 @@ from minigrad.inspect import layout
 from minigrad.inspect.draw import draw
 from minigrad.inspect.listing import made_by
 from minigrad.nn.module import Module
-from minigrad.terminal import PROGRAM, Refusal, as_json, result, talk
+from minigrad.terminal import as_json, PROGRAM, Refusal, refuse_unwritable, result, talk
 
 FORMATS = (*layout.FORMATS, "dot", "gv")
 EXAMPLE = "FILE.py:NAME, such as train.py:loss"
@@ -89,13 +89,7 @@ def form_of(options):
                           "must be .svg, .png, .pdf or .dot", code=2,
                           hint="for example -o graph.svg, or -o - for stdout")
         form = suffix
-        folder = os.path.dirname(path) or "."
-        if not os.path.isdir(folder):
-            raise Refusal(f"cannot write {path}: there is no folder {folder!r}",
-                          "create it first, or write somewhere else")
-        if os.path.lexists(path) and not options.force:
-            raise Refusal(f"{path} exists already",
-                          "choose another name, or replace it with --force")
+        refuse_unwritable(path, options.force)
     if form not in ("dot", "gv"):
         try:
             layout.program()

@@ -10,7 +10,7 @@ import time
 
 from minigrad.inspect.layout import write
 from minigrad.lab import experiments, panels
-from minigrad.terminal import PROGRAM, Refusal, as_json, result, table, talk
+from minigrad.terminal import as_json, PROGRAM, Refusal, refuse_unwritable, result, table, talk
 
 FORMATS = ("png", "svg", "pdf")
 ALL = "all"
@@ -110,11 +110,7 @@ def form_of(options):
     if form not in FORMATS:
         raise Refusal(f"cannot save a picture as {path!r}: the suffix must be .png, .svg or .pdf",
                       f"{PROGRAM} lab {options.name} -o {options.name}.png", code=2)
-    folder = os.path.dirname(path) or "."
-    if not os.path.isdir(folder):
-        raise Refusal(f"cannot write {path}: there is no folder {folder!r}",
-                      "create it first, or write somewhere else")
-    refuse_overwriting([path], options)
+    refuse_unwritable(path, options.force)
     return form
 
 

@@ -11,7 +11,7 @@ from minigrad.inspect import layout
 from minigrad.inspect.runs import png
 from minigrad.lab import racepage, raceplot, surfaces
 from minigrad.lab.race import race as run_race
-from minigrad.terminal import PROGRAM, Refusal, as_json, result, table, talk
+from minigrad.terminal import as_json, PROGRAM, Refusal, refuse_unwritable, result, table, talk
 
 SUFFIXES = (".html", ".htm", ".png")
 LIST = "list"
@@ -119,12 +119,7 @@ def checked_output(options):
     if os.path.splitext(path)[1].lower() not in SUFFIXES:
         raise Refusal(f"cannot save a race as {path!r}: the suffix must be .html or .png",
                       f"{PROGRAM} race {options.surface} -o race.html", code=2)
-    folder = os.path.dirname(path) or "."
-    if not os.path.isdir(folder):
-        raise Refusal(f"cannot write {path}: there is no folder {folder!r}",
-                      "create it first, or write somewhere else")
-    if os.path.lexists(path) and not options.force:
-        raise Refusal(f"{path} exists already", "choose another name, or replace it with --force")
+    refuse_unwritable(path, options.force)
     if path.lower().endswith(".png"):
         try:
             import matplotlib.figure  # noqa: F401
