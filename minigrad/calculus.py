@@ -55,8 +55,8 @@ def count(shape, dim):
 def masked(g, on):
     """g where `on` is true, else 0, even where g is infinite.
 
-    The product is up to six times as fast as np.where, whose branches no processor can predict; it is
-    right unless it meets 0 * inf or 0 * nan, which then shows in the sum.
+    The product is up to six times as fast as np.where, whose branches no processor can predict; it
+    is right unless it meets 0 * inf or 0 * nan, which then shows in the sum.
     """
     c = g * on
     values = c.array if isinstance(c, Recorded) else c

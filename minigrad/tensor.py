@@ -231,8 +231,8 @@ class Tensor(Methods, Shown, Recorded, results=True):
     def __array__(self, dtype=None, copy=None):
         if self.requires_grad:
             raise TypeError(f"the {describe(self)} requires grad and would lose its history as a "
-                            "plain array: use .detach().numpy(), or a minigrad function in place of "
-                            "NumPy's")
+                            "plain array: use .detach().numpy(), or a minigrad function in place "
+                            "of NumPy's")
         taken_out(self)
         array = self.numpy() if dtype is None else self.array.astype(dtype)
         return array.copy() if copy else array

@@ -1,8 +1,8 @@
 """The program of a computation: forward and backward, as straight-line NumPy.
 
 The one trick: forward is the record, oldest first; backward is the sweep, in its own order. Each
-record's function, and each of its rules, is followed by the Tracer (lines/tracer.py) with the names of
-the arrays put in. What the engine does between the rules (undoing broadcasting, adding up what
+record's function, and each of its rules, is followed by the Tracer (lines/tracer.py) with the
+names of the arrays put in. What the engine does between the rules (undoing broadcasting, adding up what
 arrives) is written down as well, so the program gives the engine's numbers, to the last bit.
 """
 

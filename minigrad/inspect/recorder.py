@@ -22,8 +22,8 @@ from minigrad.optim.reading import Narrated
 Settings = namedtuple("Settings", "rule hyperparameters modifiers group")
 
 # What is known of one parameter: {quantity: (steps, *shape)}, {state: before the step}, the rule's
-# t at each step (0: not stepped) and which Settings it was stepped under. Below 0 none: then it is a
-# position in WHY, from its end.
+# t at each step (0: not stepped) and which Settings it was stepped under. Below 0 none: then it is
+# a position in WHY, from its end.
 Film = namedtuple("Film", "quantities before t settings")
 WHY = ("replaced", "not in any group", "frozen", "no gradient")  # and so it was not stepped
 

@@ -255,7 +255,8 @@ class Comparison:
         schedule = f", {s['scheduler']} schedule" if s["scheduler"] != "none" else ""
         words = (f"{s['data']}: {rows['train']} rows to learn from, {rows['validation']} to choose "
                  f"the learning rate by, {rows['test']} for the test. MLP {sizes}, "
-                 f"{s['activation']}, {counted(about['steps'], 'step')} in batches of {s['batch_size']}"
+                 f"{s['activation']}, {counted(about['steps'], 'step')} in batches of "
+                 f"{s['batch_size']}"
                  f"{schedule}, {seeds}: median (range).")
         if not self.finished or least < len(self.seeds):
             words += f" Stopped: {len(self.trials)} trainings were done."
