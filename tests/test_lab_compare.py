@@ -103,6 +103,31 @@ def test_r2_of_values_is_that_of_numpy(tmp_path, rng):
     assert "test R2" in c.table() and "%" not in c.table() and len(inputs) == 12
 
 
+def test_a_comparison_trains_under_no_grad_too():
+    expected = quick(seeds=1).trials
+    with minigrad.no_grad():
+        assert [numbers(t) for t in quick(seeds=1).trials] == [numbers(t) for t in expected]
+        assert not minigrad.is_grad_enabled()
+
+
+def test_numbers_of_numpy_are_learning_rates():
+    plan = lab.planned("iris", ["sgd"], lrs=np.array([0.25, 0.5], np.float32))
+    assert plan.lrs == {"sgd": [0.25, 0.5]} and type(plan.lrs["sgd"][0]) is float
+    assert lab.planned("iris", ["sgd"], lrs=np.float64(0.5)).lrs == {"sgd": [0.5]}
+
+
+@pytest.mark.parametrize("chosen, words", [
+    ({"weight_decay": "a"}, "weight_decay must be at least 0 .* got 'a'"),
+    ({"label_smoothing": True}, "label_smoothing must be .* got True"),
+    ({"hidden": 2.5}, "hidden is the sizes of the hidden layers, .* got 2.5"),
+    ({"dtype": "float16"}, "dtype must be one of float32, float64, got 'float16'"),
+    ({"seeds": 0}, "seeds is how many .* got 0"),
+    ({"lrs": True}, "a learning rate is a number above 0, got True")])
+def test_settings_that_cannot_be_are_refused_in_words(chosen, words):
+    with pytest.raises(ValueError, match=words):
+        quick(**chosen)
+
+
 def test_the_three_parts_of_the_rows_share_none_and_miss_none():
     table = data.load("moons")
     table.features[:, 0] = np.arange(len(table))
@@ -323,11 +348,15 @@ def test_the_svg_is_well_formed_and_repeats_for_any_name():
 
 
 def test_the_svg_has_a_point_for_every_look_where_it_belongs():
-    c = Comparison([trial(loss=(100, 10, 1))])
-    root = ElementTree.fromstring(c.picture())
-    path = next(p for p in root.iter("{http://www.w3.org/2000/svg}path")
-                if p.get("stroke-width") == "1.6")
-    points = [tuple(map(float, p.split())) for p in path.get("d")[1:].split("L")]
+    def points_of(*steps):
+        one = trial(loss=(100, 10, 1))
+        one.curve["step"][:] = steps
+        root = ElementTree.fromstring(Comparison([one]).picture())
+        path = next(p for p in root.iter("{http://www.w3.org/2000/svg}path")
+                    if p.get("stroke-width") == "1.6")
+        return [tuple(map(float, p.split())) for p in path.get("d")[1:].split("L")]
+    assert len(points_of(0, 10, 20)) == 2  # step 0 has no place on a logarithmic axis
+    points = points_of(1, 10, 20)
     assert [y for _, y in points] == pytest.approx([64, 64 + 125, 64 + 250])
     assert [x for x, _ in points] == pytest.approx(
         [62, 62 + 330 * math.log(10) / math.log(20), 62 + 330], abs=0.06)
@@ -500,6 +529,12 @@ def run(capsys, tmp_path, monkeypatch):
     return command
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Without matplotlib, whose pictures take longer than the trainings: an SVG is written."""
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+
+
 FEW = ("compare", "iris", "--epochs", 2, "--seeds", 2, "--optimizers", "sgd,adam", "--lrs",
        "0.1,0.01")
 
@@ -519,7 +554,8 @@ def test_the_command_prints_tables_and_writes_everything(run):
     assert len(saved["all"]) == 4 and saved["goal"] == ["test_score", 0.9]
 
 
-def test_as_json_stdout_is_json_alone_and_the_second_time_nothing_is_trained(run, monkeypatch):
+def test_as_json_stdout_is_json_alone_and_the_second_time_nothing_is_trained(
+        run, undrawn, monkeypatch):
     first = json.loads(run(*FEW, "--json", "--quiet", "-o", "x")[1])
     counted = Counted(monkeypatch)
     code, out, err = run(*FEW, "--json", "-o", "x")
@@ -528,7 +564,7 @@ def test_as_json_stdout_is_json_alone_and_the_second_time_nothing_is_trained(run
     assert run(*FEW, "--quiet", "-o", "x")[2] == ""
 
 
-def test_ctrl_c_says_what_is_kept_and_exits_with_130(run, monkeypatch):
+def test_ctrl_c_says_what_is_kept_and_exits_with_130(run, undrawn, monkeypatch):
     Counted(monkeypatch, stop=4)
     code, out, err = run(*FEW, "-o", "x")
     assert code == 130 and "Ctrl-C after 3 of 8 trainings, which are kept" in err and "adam" in out
@@ -565,7 +601,7 @@ def test_wrong_words_are_refused_in_one_line_with_a_hint(run, words, said, code)
     assert "minigrad train" not in err and not os.path.exists("runs")
 
 
-def test_a_folder_of_another_comparison_is_refused_unless_forced(run):
+def test_a_folder_of_another_comparison_is_refused_unless_forced(run, undrawn):
     assert run(*FEW, "-o", "x")[0] == 0
     other = [*FEW[:3], 3, *FEW[4:]]
     code, out, err = run(*other, "-o", "x")
@@ -576,7 +612,7 @@ def test_a_folder_of_another_comparison_is_refused_unless_forced(run):
     assert code == 1 and "note.json is not a trial" in err
 
 
-def test_a_csv_file_needs_its_target(run):
+def test_a_csv_file_needs_its_target(run, undrawn):
     Path("t.csv").write_text("a,b\n" + "\n".join(f"{k},{3 * k + 0.5}" for k in range(40)) + "\n")
     code, _, err = run("compare", "t.csv")
     assert code == 2 and "python -m minigrad compare t.csv --target COLUMN" in err

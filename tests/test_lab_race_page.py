@@ -18,7 +18,7 @@ from minigrad import optim
 from minigrad.lab import racepage, racing, surfaces
 from minigrad.lab.race import OPTIMIZERS, race
 from minigrad.terminal import Refusal
-from tests.test_lab_race import NASTY, bowl
+from tests.test_lab_race import NASTY, bowl, coarse  # noqa: F401 (a fixture of all tests)
 
 
 def page_numbers(text):

@@ -192,7 +192,7 @@ def svg(comparison):
 
 def panel(comparison, looks, left, curve, head, low):
     """One pair of axes; low: where the scale begins, None for a logarithmic one."""
-    bands = {name: comparison.band(curve, name) for name in comparison.optimizers}
+    bands = {name: after_the_start(comparison.band(curve, name)) for name in comparison.optimizers}
     values = np.concatenate([np.concatenate(band[1:]) for band in bands.values()])
     values = values[np.isfinite(values) & ((values > 0) if low is None else (values >= low))]
     parts = [words(left, TOP - 10, head, 12, SOFT)]
@@ -227,6 +227,11 @@ def panel(comparison, looks, left, curve, head, low):
         if known.any():
             parts.append(line([place(*p) for p in zip(steps[known], mids[known])], looks[name]))
     return [*parts, "</svg>"]
+
+
+def after_the_start(band):
+    """A band without step 0, which has no place on a logarithmic axis."""
+    return [part[np.asarray(band[0]) > 0] for part in map(np.asarray, band)]
 
 
 def area(band, place, colour):

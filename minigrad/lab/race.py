@@ -89,6 +89,9 @@ def race(surface, optimizers=("sgd", "momentum", "adam"), *, steps=200, start=No
     if not optimizers:
         raise ValueError("race: no optimizers were given; there are "
                          f"{', '.join(OPTIMIZERS)}, or {{label: function}}")
+    if len({str(name) for name in optimizers}) < len(optimizers):
+        raise ValueError("race: two optimizers have the same label: "
+                         f"{', '.join(map(repr, optimizers))}")
     steps, seed = whole("steps", steps, 1, MOST), whole("seed", seed, 0, math.inf)
     noise = surface.noise if noise is None else surfaces.noise_level(noise)
     tilts = noise * np.random.default_rng(seed).normal(size=(steps, 2)) if noise else None
@@ -132,7 +135,12 @@ def landscape(surface, start, domain):
 
 def by_name(names, surface, lr=None):
     """{name: function of parameters to its optimizer}, with a learning rate for each."""
-    names = [str(name).strip().lower() for name in names]
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError("race: optimizers are names, or {label: function of a list of "
+                            "parameters to an optimizer}, such as {'Adam': lambda p: optim.Adam(p, "
+                            f"lr=0.1)}}; got {name!r}")
+    names = [name.strip().lower() for name in names]
     rates = lr if isinstance(lr, dict) else dict.fromkeys(names, lr)
     for name in (*names, *rates):
         if name not in OPTIMIZERS:

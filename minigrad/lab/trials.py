@@ -13,6 +13,7 @@ chosen by (validation), and those that chose nothing, on which the results are r
 import contextlib
 import json
 import math
+import numbers
 import time
 from dataclasses import asdict, dataclass, fields
 
@@ -20,6 +21,7 @@ import numpy as np
 
 from minigrad import data as datasets
 from minigrad import random, training
+from minigrad.autograd import enable_grad
 from minigrad.data.csvfile import nearest
 from minigrad.engine import recording
 from minigrad.lab import comparefile
@@ -33,6 +35,7 @@ from minigrad.threads import one_thread
 HELD_OUT = 0.2     # of the rows for the test, and as much of the others for the validation
 STEPS = 500        # about as many steps make a trial, unless epochs says otherwise
 LOOKS = 48         # times that a trial is looked at, about: often at first, ever more seldom
+DTYPES = ("float32", "float64")
 DECAY = {"adamw": 0.01}  # weight decay unless one is asked for: AdamW's own
 AROUND = (1 / 10, 1 / 3, 1, 10 / 3, 10)  # times the usual lr, to one digit: 0.01 0.03 0.1 0.3 1
 
@@ -182,9 +185,9 @@ def checked_lrs(lrs, makers):
                                  f"try, lrs={{{name!r}: [0.1, 0.01, 0.001]}}")
             usual = training.LEARNING_RATES[name]
             values = [float(f"{usual * factor:.0e}") for factor in AROUND]
-        values = [values] if isinstance(values, (int, float)) else list(values)
+        values = [values] if isinstance(values, numbers.Real) else list(values)
         for lr in values:
-            if isinstance(lr, bool) or not isinstance(lr, (int, float)) or not 0 < lr < math.inf:
+            if not is_number(lr) or not 0 < lr < math.inf:
                 raise ValueError(f"a learning rate is a number above 0, got {lr!r} for {name}")
         if not values:
             raise ValueError(f"there is no learning rate to try with {name}")
@@ -194,12 +197,13 @@ def checked_lrs(lrs, makers):
 
 def checked_seeds(seeds):
     """The list of seeds; a number n means 0 to n - 1."""
+    given = seeds
     if isinstance(seeds, int) and not isinstance(seeds, bool):
         seeds = range(seeds)
     if isinstance(seeds, (str, bool, float)) or not len(seeds := list(dict.fromkeys(seeds))) or any(
             isinstance(s, bool) or not isinstance(s, (int, np.integer)) or s < 0 for s in seeds):
         raise ValueError("seeds is how many there are, at least 1, or a list of whole numbers of "
-                         f"at least 0, got {seeds!r}")
+                         f"at least 0, got {given!r}")
     return [int(seed) for seed in seeds]
 
 
@@ -216,16 +220,28 @@ def checked_settings(settings):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
     for name, below in (("label_smoothing", 1), ("weight_decay", math.inf)):
-        if not 0 <= chosen.get(name, 0) < below:
-            raise ValueError(f"{name} must be at least 0 and below {below}, got {chosen[name]!r}")
+        value = chosen.get(name, 0)
+        if not is_number(value) or not 0 <= value < below:
+            raise ValueError(f"{name} must be at least 0 and below {below}, got {value!r}")
     if chosen["scheduler"] not in training.SCHEDULERS:
         known = training.SCHEDULERS
         raise ValueError(f"there is no scheduler {chosen['scheduler']!r}; there are "
                          f"{', '.join(known)}.{nearest(chosen['scheduler'], known)}")
+    if chosen.get("dtype", DTYPES[0]) not in DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {chosen['dtype']!r}")
     if "hidden" in chosen:
         sizes = chosen["hidden"]
-        chosen["hidden"] = (sizes,) if isinstance(sizes, int) else tuple(sizes)
+        try:
+            chosen["hidden"] = (sizes,) if isinstance(sizes, int) else tuple(sizes)
+        except TypeError:
+            raise ValueError("hidden is the sizes of the hidden layers, such as [64, 32], got "
+                             f"{sizes!r}") from None
     return chosen
+
+
+def is_number(x):
+    """Is this a real number, of Python or of NumPy?"""
+    return isinstance(x, numbers.Real) and not isinstance(x, (bool, np.bool_))
 
 
 def split(table, seed):
@@ -270,7 +286,7 @@ def tried(plan, known, folder=None, progress=None):
     finished, seed, rows = True, None, None
     steps = plan.steps(len(split(plan.table, plan.seeds[0])[0]))
     shown = Progress(total=steps * len(missing), progress=progress if missing else False)
-    with drawing_apart(), one_thread(), np.errstate(all="ignore"), shown:
+    with drawing_apart(), one_thread(), enable_grad(), np.errstate(all="ignore"), shown:
         try:
             for key in missing:
                 if key[2] != seed:
