@@ -11,7 +11,8 @@ import numpy as np
 
 from minigrad import ops
 from minigrad.arguments import array, as_tensor, numpy_names, one_dim, shape_of
-from minigrad.engine import Recorded, describe, wrap
+from minigrad.beside import Unfit, assume, taken_out
+from minigrad.engine import Primitive, Recorded, clock, describe, mode, wrap
 
 # --- shapes ---------------------------------------------------------------------------------------
 
@@ -328,10 +329,31 @@ def one_hot(tensor, num_classes=-1):
     if labels.size and labels.min() < 0:
         raise RuntimeError(f"Class values must be non-negative, got {labels.min()}")
     if num_classes == -1:
+        if isinstance(tensor, Recorded):
+            taken_out(tensor)
         if not labels.size:
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
         num_classes = int(labels.max()) + 1
     elif labels.size and labels.max() >= num_classes:
         raise RuntimeError(f"Class values must be smaller than num_classes: got {labels.max()} "
                            f"with num_classes={num_classes}")
-    return wrap((labels[..., None] == np.arange(num_classes)).astype(np.int64))
+    t = wrap(indicators(labels, num_classes))
+    if mode.tracing is not None and isinstance(tensor, Recorded):
+        # A program that is made of this must look at the labels anew.
+        assume(within, tensor, num_classes=num_classes)
+        t.op, t.inputs, t.options = as_indicators, (tensor,), {"num_classes": num_classes}
+        t.order, t.module = clock(), mode.module
+    return t
+
+
+def indicators(labels, num_classes):
+    return (labels[..., None] == np.arange(num_classes)).astype(np.int64)
+
+
+as_indicators = Primitive(indicators, name="one_hot")
+
+
+def within(labels, num_classes):
+    """Refuses a compiled step for labels that are an error."""
+    if labels.size and (labels.min() < 0 or labels.max() >= num_classes):
+        raise Unfit

@@ -154,8 +154,11 @@ class Tensor(Methods, Shown, Recorded, results=True):
                                    ".float() first")
             if self.order == 0 or self.op is not None:
                 # Never tracked before: records made so far saw a constant, and go on seeing one.
+                past = snapshot(self)
                 self.op, self.inputs, self.options, self.before = None, (), {}, None
                 self.before, self.order = snapshot(self), clock()
+                if mode.tracing is not None and past.op is not None:  # see detach
+                    self.op, self.inputs, self.before = same_value, (past,), past
         elif self.op is not None:
             raise RuntimeError("you can only change requires_grad flags of leaf variables; use "
                                f"detach() on the {describe(self)}")

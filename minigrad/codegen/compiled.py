@@ -12,7 +12,6 @@ is refused; the 2nd, 4th, 8th, ... step of every program is held against the eag
 """
 
 import builtins
-import dis
 import math
 import warnings
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ import numpy as np
 from minigrad import engine, random
 from minigrad.beside import NotCompilable, Tracing, Unfit
 from minigrad.lines.lower import RESERVED, Lowering, needed, shared
+from minigrad.codegen.around import Around, namespaces
 from minigrad.codegen.probing import UNREPEATED, WAYS, all_of, compared, probe, recorded
 from minigrad.codegen.program import build, ordered
 from minigrad.lines.tracer import Tracer
@@ -54,7 +54,8 @@ def compile(loss_fn, optimizer, *, after_backward=None):
     Raises TypeError for anything but a function and an Optimizer; NotCompilable, at the first call
     and before anything is changed, for what cannot be made a program: a branch on numbers, random
     numbers other than dropout's, values taken out of the record (item(), numpy()), an
-    autograd.Function, writing into a buffer, labels that are ignored.
+    autograd.Function, backward(), writing into a buffer or renewing a tensor kept in a variable or
+    an attribute (a running average of your own), labels that are ignored.
     """
     if not callable(loss_fn) or not isinstance(optimizer, Optimizer):
         raise TypeError("compile takes a function that returns the loss and an optimizer, "
@@ -232,17 +233,29 @@ class CompiledStep:
         given = as_tensors(data)
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         state, effects = random.generator().bit_generator.state, Tracing(all_of(given, parameters))
+        around, old = Around(self.loss_fn), [(p, p._grad) for p in parameters]
         try:
+            self.optimizer.zero_grad()
             loss = recorded(self.loss_fn, given, effects)
             for t in effects.written():
                 raise NotCompilable(f"compile: loss_fn writes into the {describe(t)}, {UNREPEATED}")
-            names = self.examined(loss, effects, given, parameters)
+            refuse_carried(around, effects, parameters)
+            after_call = Around(self.loss_fn)
+            try:
+                names = self.examined(loss, effects, given, parameters)
+            finally:
+                after_call.restore()
+                for p in parameters:
+                    p._grad = None
             after = random.generator().bit_generator.state
             random.generator().bit_generator.state = state
             draft = drafted(loss, effects, parameters, names, given)
         except BaseException:  # as if nothing had been called
             random.generator().bit_generator.state = state
             effects.undo()
+            around.restore()
+            for p, g in old:
+                p._grad = g
             raise
         random.generator().bit_generator.state = after
         self.optimizer.zero_grad()
@@ -333,6 +346,25 @@ class CompiledStep:
         return eager.detach()
 
 
+def refuse_carried(around, effects, parameters):
+    """Refuses tensors around loss_fn that it has written into, or made anew from themselves, and
+    gradients that it has written already."""
+    for p in parameters:
+        if p._grad is not None:
+            raise NotCompilable(f"compile: loss_fn writes the gradient of the {describe(p)}; leave "
+                                "backward() to the step, use grad(..., create_graph=True) for a "
+                                "gradient within the loss, or train eagerly")
+    by_beside = {id(t) for _, _, tensors, _ in effects for t in tensors[1:]}
+    for t, _ in around.tensors:
+        if id(t) not in by_beside and t.memory is not None and t.memory.exposed is None and (
+                t.memory.changed > effects.start):
+            raise NotCompilable(f"compile: loss_fn writes into the {describe(t)}, {UNREPEATED}")
+    for name, before, now in around.replaced():
+        if any(t is before for t in ordered(now)):
+            raise NotCompilable(f"compile: loss_fn computes a new '{name}' from the old one, "
+                                f"{UNREPEATED}")
+
+
 def nothing():
     """For `before`, of a program that is never given up."""
     return None, ()
@@ -370,28 +402,6 @@ def unchanged(now, value):
     """Is what a name stands for still the same object, or an equal number or text?"""
     return now is value or (type(now) is type(value) and isinstance(now, (int, float, str))
                             and now == value)
-
-
-def namespaces(function):
-    """[(namespace, name, value)] of what a function sees around it: numbers, models, tensors."""
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return []
-    names = {i.argval for i in dis.get_instructions(code) if i.opname == "LOAD_GLOBAL"}
-    found = [(function.__globals__, name, function.__globals__[name])
-             for name in sorted(names) if name in function.__globals__]
-    return found + [(Cell(cell), name, cell.cell_contents)
-                    for name, cell in zip(code.co_freevars, function.__closure__ or ())]
-
-
-class Cell:
-    """A variable of an enclosing function, read like an entry of a namespace."""
-
-    def __init__(self, cell):
-        self.cell = cell
-
-    def get(self, name):
-        return self.cell.cell_contents
 
 
 # --- from a record to lines -----------------------------------------------------------------------

@@ -11,12 +11,12 @@ import numpy as np
 
 from minigrad.codegen.helpers import Helpers
 from minigrad.lines.lower import Lowering, needed, reads, shared
-from minigrad.codegen.names import Namer, sizes
+from minigrad.codegen.names import Namer, free, sizes
 from minigrad.codegen.program import build
 from minigrad.codegen.stepfile import EXACT, array_lines, indented
 from minigrad.lines.tracer import Tracer
 from minigrad.lines.values import Unknown
-from minigrad.codegen.wording import wrapped
+from minigrad.codegen.wording import WIDTH, wrapped
 from minigrad.inspect.expression import regular
 from minigrad.inspect.layout import write
 from minigrad.markup import bundle
@@ -29,6 +29,10 @@ DEMO = """if __name__ == "__main__":
 """
 
 
+# What the lines call without `np.`, so that no value may have the name.
+FUNCTIONS = {name for name in dir(np) if isinstance(getattr(np, name), np.ufunc)} | {"copyto"}
+
+
 class FastSource:
     """A computation and its gradients as NumPy text that writes into given memory.
 
@@ -39,10 +43,14 @@ class FastSource:
     """
 
     def __init__(self, loss, parameters, records):
-        namer = Namer(records, loss, parameters)
-        names = namer.run()
-        names = {**namer.words(), **names}  # of values as well: their memory is called after them
-        tracer = Tracer(finite=True)
+        namer = Namer(records, loss, parameters, FUNCTIONS)
+        own = namer.run()
+        names = {**namer.words(), **own}  # of values as well: their memory is called after them
+        taken, arrays = set(own.values()), {}  # arrays: {parameter: its gradient's name}
+        for p in parameters:
+            arrays[own[id(p)]] = free(f"d{own[id(p)]}", taken)
+            taken.add(arrays[own[id(p)]])
+        tracer = Tracer(finite=True, reserved={*FUNCTIONS, *arrays.values()})
         with np.errstate(all="ignore"):
             program = build(loss, parameters, names, tracer=tracer)
         self.names = dict(program.inputs)
@@ -55,25 +63,25 @@ class FastSource:
         self.loss = final(program.loss)
         wanted = [g for g in found.values() if isinstance(g, str)]
         statements = needed(statements, [*wanted, self.loss])
-        self.lower(statements, tracer.constants, found)
+        self.lower(statements, tracer.constants, found, arrays)
         called = {final(g): f"d{names[key]}" for key, g in program.arriving.items()
                   if key in names and isinstance(g, Unknown)}
         called |= {final(y): names[key] for key, y in program.values.items()
                    if key in names and isinstance(y, Unknown)}
         self.text = renamed_memory(self.written(), self.lowering, called)
 
-    def lower(self, statements, constants, found):
+    def lower(self, statements, constants, found, arrays):
         """Decides where results go. Every gradient gets an array of its own, dW1 of W1."""
         stable, homes, self.gradients, self.copies = {**self.given, **constants}, {}, {}, []
         for name, g in found.items():
-            self.gradients[name] = None if g is None else f"d{name}"
+            self.gradients[name] = array = None if g is None else arrays[name]
             if g is None:
                 continue
-            stable[f"d{name}"] = np.empty_like(self.given[name])
+            stable[array] = np.empty_like(self.given[name])
             if isinstance(g, str) and g not in homes and g not in stable:
-                homes[g] = f"d{name}"
+                homes[g] = array
             else:
-                self.copies.append((f"d{name}", g))
+                self.copies.append((array, g))
         self.lowering = Lowering(statements, stable, homes, [self.loss]).run()
         self.homes, self.constants = homes, constants
 
@@ -103,7 +111,9 @@ class FastSource:
         parts = [*[f"# {line}" for line in wrapped("given: " + ", ".join(given))],
                  *sorted(helpers.imports), "import numpy as np"]
         if ufuncs:
-            parts += wrapped(f"from numpy import {', '.join(ufuncs)}")
+            line = f"from numpy import {', '.join(ufuncs)}"
+            parts += [line] if len(line) <= WIDTH else wrapped(
+                f"from numpy import ({', '.join(ufuncs)})")
         parts += [""] + [line for text in helpers.texts for line in (*text.splitlines(), "")]
         parts += [*constants, *([""] if constants else [])]
         parts += ["# memory, set aside once", *[empty(name, low.names[name]) for name in memory]]
@@ -181,6 +191,11 @@ def empty(name, array):
     """The line that sets an array aside, in the layout of the example."""
     kind = "" if array.dtype == np.float64 else f", np.{array.dtype.name}" if (
         array.dtype.kind != "b") else ", bool"
-    if array.flags.c_contiguous or not array.flags.f_contiguous:
+    if array.flags.c_contiguous:
         return f"{name} = np.empty({array.shape}{kind})"
-    return f'{name} = np.empty({array.shape}{kind or ", float"}, order="F")'
+    if array.flags.f_contiguous:
+        return f'{name} = np.empty({array.shape}{kind or ", float"}, order="F")'
+    inward = sorted(range(array.ndim), key=lambda d: -array.strides[d])  # as they lie in memory
+    turned = tuple(inward.index(d) for d in range(array.ndim))
+    shape = tuple(array.shape[d] for d in inward)
+    return f"{name} = np.empty({shape}{kind}).transpose({turned})"

@@ -57,9 +57,14 @@ class Namer:
         self.leaves = [t for t in records if t.op is None]
         wanted = {id(p) for p in parameters}
         self.parameters = by_first_use(records, [  # frozen ones and buffers among them
-            t for t in self.leaves if t.requires_grad or id(t) in wanted
-            or (t.name and module_path(t.name))])
+            t for t in self.leaves if id(t) in wanted or (t.name and module_path(t.name))
+            or (t.requires_grad and not self.fed(t))])
         self.parameters += [p for p in parameters if id(p) not in known]
+
+    def fed(self, t):
+        """Is this a nameless tensor that a layer is fed with: data that gradients are taken of?"""
+        return not t.name and any(u.op.name in ("linear", "conv") and inputs_of(u)[0] is t
+                                  for u in self.users.get(id(t), ()))
 
     def give(self, t, wish):
         """Names t as wished, or wish_2, wish_3, ... where others have the name."""
@@ -129,7 +134,9 @@ class Namer:
             if last == "weight" and users and users[0].op.name == "getitem":
                 return "E", "b"
             if not last and p.array.ndim < 2:
-                return ("b" if self.uses(p) == {"add"} else "w"), "b"
+                third = any(u.op.name in ("linear", "conv") and any(
+                    x is p for x in inputs_of(u)[2:]) for u in users)
+                return ("b" if third or self.uses(p) == {"add"} else "w"), "b"
         return "W", "b"
 
     def name_data(self):

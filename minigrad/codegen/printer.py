@@ -220,6 +220,9 @@ class Printer:
         node = self.completed(s.node)
         if s.target in self.forced or s.target in self.changing:
             self.emit(s.target, node)
+        elif isinstance(node, ast.Name) and node.id not in {
+                self.final.get(name, name) for name in self.changing}:
+            self.final[s.target] = node.id  # x.T.T, which is x
         elif self.uses[s.target] == 1 or is_view(node):
             self.pending[s.target] = node
         else:

@@ -73,8 +73,8 @@ def compared(records, twins, names, effects):
             raise NotCompilable(
                 f"compile: the {describe(t)} holds values that change with the data or from "
                 "time to time, but no recorded operation made them: values taken out by "
-                "item(), numpy() or sort(), or random numbers drawn in loss_fn "
-                "(dropout is fine); train eagerly, or pass them as arguments")
+                "item(), numpy() or sort(), gradients without create_graph=True, or random numbers "
+                "drawn in loss_fn (dropout is fine); train eagerly, or pass them as arguments")
 
 
 def turned(array, i):

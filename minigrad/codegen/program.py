@@ -2,8 +2,8 @@
 
 The one trick: forward is the record, oldest first; backward is the sweep, in its own order. Each
 record's function, and each of its rules, is followed by the Tracer (lines/tracer.py) with the
-names of the arrays put in. What the engine does between the rules (undoing broadcasting, adding up what
-arrives) is written down as well, so the program gives the engine's numbers, to the last bit.
+names of the arrays put in. What the engine does between the rules (undoing broadcasting, adding up
+what arrives) is written down as well, so the program gives the engine's numbers, to the last bit.
 """
 
 import ast
@@ -29,6 +29,7 @@ class Program:
     gradients  {name of a parameter: name of its gradient, or a known array, or None}
     arriving   {id(tensor): name or known array of its gradient} of everything on the way
     kinds      {name of a statement: "value", "gradient"} of those that stand for a tensor
+    promised   names that are kept for records to come
     """
 
     tracer: Tracer
@@ -39,7 +40,7 @@ class Program:
     backward_from: int = 0
     arriving: dict = field(default_factory=dict)
     kinds: dict = field(default_factory=dict)
-    examples: dict = field(default_factory=dict)
+    promised: set = field(default_factory=set)
 
 
 def build(loss, parameters, names, effects=(), tracer=None):
@@ -54,6 +55,8 @@ def build(loss, parameters, names, effects=(), tracer=None):
     leaves = [t for t in records if t.op is None]
     for t in leaves:
         given(program, t, names)
+    program.promised = {names[id(t)] for t in records if t.op is not None and id(t) in names}
+    program.promised -= program.inputs.keys() | tracer.taken.keys()
     for name in names.values():  # no temporary may take one of these
         tracer.taken.setdefault(name, 1)
     waiting = list(effects)
@@ -126,7 +129,8 @@ def cast(tracer, x, dtype):
 def forward(program, t, names):
     """One record: its function, followed."""
     tracer, hint = program.tracer, names.get(id(t), "v")
-    if id(t) in names:
+    if hint in program.promised:  # to the first of those that ask for it
+        program.promised.remove(hint)
         tracer.taken[hint] = 0 if tracer.taken[hint] == 1 else tracer.taken[hint]
     y = tracer.call(t.op, operands(program, t), t.options, hint)
     example = y.value if isinstance(y, Unknown) else y
