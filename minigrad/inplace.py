@@ -14,10 +14,8 @@ from minigrad.engine import (Recorded, clock, describe, mode, notice, own, recor
 def change(t, op, *others, setitem=None, **options):
     """t <- op(t, *others) in t's own memory, as PyTorch's methods with a trailing underscore do.
 
-    The tensor object becomes the new result; what it was before lives on as a snapshot that older
-    records see (as_of). A change through a view is written through to the tensor that owns the
-    memory by `setitem`, so that gradients take the same way as the numbers.
-    """
+    A change through a view is written through to the tensor that owns the memory by `setitem`, so
+    that gradients take the same way as the numbers."""
     notice((t, *others))
     chain = view_chain(t)
     base = chain[-1].inputs[0] if chain else t
