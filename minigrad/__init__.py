@@ -304,8 +304,8 @@ warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"minigrad\.(o
 
 # Rooms that not every program enters are imported when first asked for: a third of the import time.
 LATER = {"accelerator": "minigrad.accelerator", "backends": "minigrad.backends",
-         "cuda": "minigrad.cuda", "data": "minigrad.data", "inspect": "minigrad.inspect",
-         "lab": "minigrad.lab", "utils": "minigrad.utils",
+         "coursework": "minigrad.coursework", "cuda": "minigrad.cuda", "data": "minigrad.data",
+         "inspect": "minigrad.inspect", "lab": "minigrad.lab", "utils": "minigrad.utils",
          "compile": "minigrad.codegen.compiled", "source": "minigrad.codegen.source",
          "backward_steps": "minigrad.inspect", "draw": "minigrad.inspect",
          "explain": "minigrad.inspect", "health": "minigrad.inspect",

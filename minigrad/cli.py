@@ -7,9 +7,17 @@ The one trick: `main` is the only place where errors become words and exit codes
 import argparse
 import sys
 
-from minigrad import __version__, cli_lab
+from minigrad import __version__, cli_grade, cli_lab
 from minigrad.cli_values import (
-    ACTIVATIONS, OPTIMIZERS, SCHEDULERS, layers, listed, number, one_of, whole)
+    ACTIVATIONS,
+    OPTIMIZERS,
+    SCHEDULERS,
+    layers,
+    listed,
+    number,
+    one_of,
+    whole,
+)
 from minigrad.data.csvfile import TableError, nearest
 from minigrad.io import FileFormatError
 from minigrad.terminal import PROGRAM, Refusal, complain, quietly_closed, result
@@ -20,6 +28,7 @@ COMMANDS = {
     "graph": "draw what a program of yours computed",
     "report": "write the page of a recorded run",
     **cli_lab.COMMANDS,
+    **cli_grade.COMMANDS,
     "doctor": "say what is installed and what is missing",
 }
 
@@ -72,6 +81,7 @@ run.save("run.npz") writes the file.""",
   {0} doctor
   {0} doctor --json""",
     **cli_lab.EXAMPLES,
+    **cli_grade.EXAMPLES,
 }
 
 
@@ -160,7 +170,8 @@ def root():
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands", parser_class=Parser)
     for name, add in (("train", add_train), ("predict", add_predict), ("graph", add_graph),
-                      ("report", add_report), *cli_lab.PARSERS.items(), ("doctor", add_doctor)):
+                      ("report", add_report), *cli_lab.PARSERS.items(), *cli_grade.PARSERS.items(),
+                      ("doctor", add_doctor)):
         sub = commands.add_parser(name, help=COMMANDS[name], **style(name),
                                   description=f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}.")
         add(sub)

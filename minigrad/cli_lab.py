@@ -1,7 +1,15 @@
 """The commands of the laboratory: their options, for cli.py."""
 
 from minigrad.cli_values import (
-    ACTIVATIONS, OPTIMIZERS, SCHEDULERS, layers, number, one_of, several, whole)
+    ACTIVATIONS,
+    OPTIMIZERS,
+    SCHEDULERS,
+    layers,
+    number,
+    one_of,
+    several,
+    whole,
+)
 
 COMMANDS = {
     "compare": "compare optimizers on a data set or a CSV file",

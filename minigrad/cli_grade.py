@@ -1,0 +1,99 @@
+"""The commands of coursework: their options, for cli.py."""
+
+from minigrad.cli_values import one_of, whole
+
+RULES = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "amsgrad")
+
+COMMANDS = {
+    "diagnose": "name the mistake in an optimizer, or behind a wrong number",
+    "grade": "grade a submission, and name its mistakes",
+    "release": "strip the solutions from an assignment's source",
+}
+
+EXAMPLES = {
+    "diagnose": """
+  {0} diagnose optim.py:adam
+  {0} diagnose optim.py:f --rule momentum --convention ema
+  {0} diagnose trace.csv --rule adamw --hint concept
+  {0} diagnose cs231n/adam \\
+      --quantity "next_w error" --number 0.2072
+  {0} diagnose checks  (lists the known checks)
+
+FILE.py is RUN: diagnose only files that you trust. A trace has columns step,
+parameter, index, value, gradient (.csv), or is .json or .npz. The exit code is
+0 if the numbers are right, by this convention or another, else 1.""",
+    "grade": """
+  {0} grade examples/assignments/optimizers mine.py
+  {0} grade ASSIGNMENT.toml mine.py -o results.json --hints where
+  {0} grade ASSIGNMENT.toml mine.py --nbgrader
+  {0} grade ASSIGNMENT.toml submissions/ -o grades
+
+The submission runs in a process of its own, with limits of time and memory; it
+sees neither the reference nor the points. results.json is Gradescope's, and is
+written whatever happens. A folder of submissions (STUDENT.py, or STUDENT/ with
+a file in it) gives grades.csv, a histogram of mistakes, and reports.""",
+    "release": """
+  {0} release assignments/optimizers/solution.py -o release
+  {0} release solution.py -o release --name optimizers.py
+
+What stands between ### BEGIN SOLUTION and ### END SOLUTION is taken out.""",
+}
+
+
+def add_diagnose(parser):
+    """The options of `diagnose`."""
+    parser.set_defaults(run=run_diagnose)
+    add = parser.add_argument
+    add("what", metavar="FILE.py:NAME|TRACE|CHECK",
+        help="a function or class of a program; a trace; or a known check")
+    add("--rule", type=one_of(*RULES), default="adam", metavar="NAME",
+        help=", ".join(RULES) + " (default: adam)")
+    add("--convention", metavar="NAME", default="torch",
+        help="whose definition: torch, cs231n, cmu10414, fastai, keras, ..., or its id")
+    add("--seed", type=whole(0), metavar="N", default=0, help="another probe for each (default: 0)")
+    add("--hint", type=one_of("where", "concept", "formula"), metavar="LEVEL",
+        help="print only a hint: where, concept or formula")
+    add("--quantity", metavar="NAME", help="of a check: what it printed")
+    add("--number", metavar="X", help="of a check: the number it printed, with all its digits")
+
+
+def run_diagnose(options):
+    from minigrad.coursework import diagnosecommand
+    return diagnosecommand.run(options)
+
+
+def add_grade(parser):
+    """The options of `grade`."""
+    parser.set_defaults(run=run_grade)
+    add = parser.add_argument
+    add("assignment", metavar="ASSIGNMENT.toml", help="the assignment; its folder will do")
+    add("submission", metavar="SUBMISSION.py|FOLDER", help="a submission, or a folder of them")
+    add("-o", "--output", metavar="FILE|DIR",
+        help="results.json (default: where Gradescope looks, or here); of a folder: grades/")
+    add("--hints", metavar="LEVEL", type=one_of("none", "where", "concept", "formula"),
+        help="what students are told: none, where, concept or formula (default: the assignment's)")
+    add("--seed", type=whole(0), metavar="N", help="other numbers in the probes, for each class")
+    add("--nbgrader", action="store_true", help="print only the points, and nothing on stderr")
+
+
+def run_grade(options):
+    from minigrad.coursework import gradecommand
+    return gradecommand.grade(options)
+
+
+def add_release(parser):
+    """The options of `release`."""
+    parser.set_defaults(run=run_release)
+    add = parser.add_argument
+    add("file", metavar="FILE", help="a .py file or .ipynb notebook with solution markers")
+    add("-o", "--output", metavar="DIR", required=True, help="the folder for what students get")
+    add("--name", metavar="NAME", help="the name of the file there (default: the same)")
+    add("--force", action="store_true", help="replace that file")
+
+
+def run_release(options):
+    from minigrad.coursework import gradecommand
+    return gradecommand.strip(options)
+
+
+PARSERS = {"diagnose": add_diagnose, "grade": add_grade, "release": add_release}

@@ -1,0 +1,112 @@
+"""A Grade for those who read it: a plain report, Gradescope's results.json, nbgrader's number.
+
+The one trick: the file is there before the grading begins, with 0 points, and is replaced at the
+end; whatever happens in between, a results.json is found.
+"""
+
+import json
+import textwrap
+
+from minigrad import io
+from minigrad.coursework.grading import AssignmentError, Grader
+from minigrad.coursework.settings import SettingsError
+
+WIDTH = 79
+
+
+def points(x):
+    """Points without needless digits."""
+    return f"{round(x, 2):g}"
+
+
+def wrapped(text, indent="  "):
+    return "\n".join(textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent,
+                                   break_long_words=True)) if text else ""
+
+
+def problems(checked):
+    """What is wrong in one check, a line each."""
+    if checked.failure:
+        return [checked.failure]
+    return [f"{name} {problem}" for name, problem in checked.wrong.items()]
+
+
+def advice(finding, level):
+    """What a student is told about a finding: lines."""
+    if level == "none":
+        return []
+    if finding.verdict in ("unwritten", "failed", "unknown"):
+        return [finding.title]
+    lines = []
+    if level in ("concept", "formula"):
+        kind = "another convention" if finding.verdict == "convention" else "what it looks like"
+        kind += ", in most places" if finding.partly else ""
+        lines.append(f"{kind}: {finding.title}")
+    lines.append(finding.hint(level))
+    if finding.ties and level != "where":
+        others = " or ".join("; and ".join(row.title for row in tie) for tie in finding.ties[:3])
+        lines.append(f"the same numbers come from: {others}")
+    return lines
+
+
+def report(grade):
+    """The Grade as plain text of at most 79 columns."""
+    lines = [grade.title, f"{points(grade.score)} of {points(grade.most)} points", ""]
+    for checked in grade.checks:
+        most = points(checked.check.most)
+        lines.append(f"{points(checked.earned):>5} / {most:<4} {checked.check.title}")
+        if not checked.check.hidden:
+            lines += [wrapped(text, " " * 13) for text in problems(checked)]
+    for finding in grade.findings:
+        told = advice(finding, grade.hints)
+        if told:
+            lines += ["", finding.group or "all together"] + [wrapped(text) for text in told]
+    return "\n".join(lines) + "\n"
+
+
+def gradescope(grade, seconds=None):
+    """The Grade as the dict of Gradescope's results.json."""
+    tests = []
+    for number, checked in enumerate(grade.checks, 1):
+        check, output = checked.check, problems(checked)
+        finding = next((f for f in grade.findings if f.group == check.group), None)
+        if not checked.right and finding:
+            output += advice(finding, grade.hints)
+        tests.append({
+            "name": check.title, "number": str(number), "score": round(checked.earned, 4),
+            "max_score": check.most, "status": "passed" if checked.right else "failed",
+            "output": "\n".join(output), "output_format": "text",
+            "visibility": "hidden" if check.hidden else "visible"})
+    result = {"score": round(grade.score, 4), "output": f"{grade.title}", "output_format": "text",
+              "tests": tests, "extra_data": {"misconceptions": grade.misconceptions}}
+    if seconds is not None:
+        result["execution_time"] = round(seconds)
+    return result
+
+
+def nothing(message):
+    """results.json of a grading that did not come to its end."""
+    return {"score": 0, "output": message, "output_format": "text", "tests": [],
+            "extra_data": {"misconceptions": []}}
+
+
+def write_json(path, result):
+    io.replace_file(path, (json.dumps(result, indent=1) + "\n").encode())
+
+
+def graded_into(path, assignment, submission, *, hints=None, seed=None):
+    """Grades and writes results.json under path, whatever happens: (Grade or None, message)."""
+    write_json(path, nothing("The grader was stopped before it was done. Please hand in again, or "
+                             "tell your instructor."))
+    try:
+        grade = Grader(assignment, seed=seed).grade(submission, hints=hints)
+    except (AssignmentError, SettingsError, OSError) as error:
+        message = f"The grader could not grade this: {error}"
+        write_json(path, nothing(message))
+        return None, message
+    except BaseException as error:
+        write_json(path, nothing(f"The grader stopped: {type(error).__name__}. Please tell your "
+                                 "instructor."))
+        raise
+    write_json(path, gradescope(grade))
+    return grade, ""

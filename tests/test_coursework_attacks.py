@@ -1,0 +1,202 @@
+"""What a submission may try, and what it gets for it: nothing that its numbers do not earn."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from coursework_answers import OPTIMIZERS
+from minigrad.coursework import sandbox
+from minigrad.coursework.grading import Grader
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+FOLDER = os.path.join(ROOT, "examples", "assignments", "optimizers")
+ZEROS = OPTIMIZERS.replace("return ", "return w * 0, {}\n    return ")  # every function is wrong
+
+
+@pytest.fixture(scope="module")
+def grader():
+    grader = Grader(FOLDER)
+    sandbox.STARTING, before = 1.0, sandbox.STARTING
+    object.__setattr__(grader.assignment, "limits", sandbox.Limits(1.5, 12, 512))
+    yield grader
+    sandbox.STARTING = before
+
+
+@pytest.fixture
+def score(grader, tmp_path):
+    def of(text):
+        path = tmp_path / "submission.py"
+        path.write_text(textwrap.dedent(text))
+        return grader.grade(str(path))
+    return of
+
+
+ATTACKS = {
+    "prints points": 'print(\'{"score": 100}\')',
+    "says it answered": """
+        import json, os
+        for fd in range(3, 20):
+            for probe in ("sgd", "adam", "adamw"):
+                line = json.dumps({"source": 0, "probe": probe, "values": {"w": {
+                    "shape": [7, 2, 3], "numbers": [0.0] * 42}}})
+                try: os.write(fd, (line + "\\n").encode())
+                except OSError: pass""",
+    "writes rubbish": """
+        import os
+        for fd in range(3, 20):
+            try: os.write(fd, b'{"source": 0, "values": [[[\\xff\\n[]\\n{}\\nnull\\n')
+            except OSError: pass""",
+    "patches numpy": """
+        import numpy as np
+        for name in ("allclose", "array_equal", "isclose"):
+            setattr(np, name, lambda *a, **k: True)
+        np.asarray = np.array = lambda x, *a, **k: 0.0
+        np.testing.assert_allclose = lambda *a, **k: None""",
+    "patches the language": """
+        import builtins, json
+        builtins.abs = builtins.sum = lambda *a: 0
+        json.dumps = lambda *a, **k: '{"score": 99}'
+        builtins.isinstance = builtins.type = lambda *a: True""",
+    "always equal": """
+        import numpy as np
+        class Same(np.ndarray):
+            def __eq__(self, other): return True
+            def __sub__(self, other): return np.zeros(1)
+            def __array__(self, *a, **k): return np.zeros((2, 3))
+        zero = np.zeros((2, 3)).view(Same)""",
+    "reads the solution": f"exec(open({os.path.join(FOLDER, 'solution.py')!r}).read())",
+    "reads by os.open": f"""
+        import os
+        exec(os.read(os.open({os.path.join(FOLDER, 'solution.py')!r}, os.O_RDONLY), 10**5))""",
+    "reads beside /usr": f"exec(open('/usr/lib/../..{FOLDER}/solution.py').read())",
+    "reads through numpy": f"""
+        import numpy as np
+        exec(bytes(np.fromfile({os.path.join(FOLDER, 'solution.py')!r}, dtype=np.uint8)))""",
+    "reads with a false path": f"""
+        class Path(str):
+            def startswith(self, *a): return True
+        exec(open(Path({os.path.join(FOLDER, 'solution.py')!r})).read())""",
+    "imports the solution": f"""
+        import sys
+        sys.meta_path = [f for f in sys.meta_path if type(f).__name__ != "OnlyNumpy"]
+        sys.path.insert(0, {FOLDER!r})
+        from solution import *""",
+    "imports minigrad": f"""
+        import sys
+        sys.meta_path = [f for f in sys.meta_path if type(f).__name__ != "OnlyNumpy"]
+        sys.path.insert(0, {ROOT!r})
+        import minigrad.optim.rules""",
+    "reads the grader's memory": """
+        import os
+        open(f"/proc/{os.getppid()}/mem", "rb").read(10)""",
+    "links": f"""
+        import os
+        os.symlink({os.path.join(FOLDER, 'solution.py')!r}, "here.py")
+        exec(open("here.py").read())""",
+    "runs a program": "import subprocess; subprocess.run(['cat', '/etc/passwd'])",
+    "forks": "import os\nos.fork()",
+    "kills its parent": "import os, signal; os.kill(os.getppid(), signal.SIGKILL)",
+    "opens a socket": "import socket; socket.socket().connect(('127.0.0.1', 9))",
+    "finds the fence": "import gc; gc.get_objects()",
+    "raises its limits": """
+        import resource
+        resource.setrlimit(resource.RLIMIT_AS, (-1, -1))""",
+    "calls C": "import ctypes; ctypes.CDLL(None).system(b'true')",
+    "writes elsewhere": f"open({os.path.join(FOLDER, 'x')!r}, 'w').write('x')",
+    "exits": "import sys; sys.exit(0)",
+    "exits at once": "import os; os._exit(0)",
+    "stops with an exception of its own": """
+        class Strange(BaseException):
+            def __str__(self): raise SystemExit
+        raise Strange""",
+    "much memory": "x = 'x' * 10**10",
+    "deep recursion": "def f(): f()\nf()",
+    "writes without end": """
+        import os
+        while True: os.write(3, b'x' * 10**6)""",
+    "loops": "while True: pass",
+}
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_earns_nothing(name, score):
+    begin = time.monotonic()
+    found = score(ZEROS + "\n" + textwrap.dedent(ATTACKS[name]))  # what it gets hold of comes last
+    assert found.score == 0 and time.monotonic() - begin < 15
+    assert not os.path.exists(os.path.join(FOLDER, "x"))
+
+
+def test_what_it_tried_is_said(score):
+    found = score("import os\nos.fork()\n" + OPTIMIZERS)
+    assert "os.fork" in found.checks[0].failure
+    assert "ended the process" in score("import os; os._exit(0)").checks[0].failure
+    assert "not UTF-8" not in score("x = 'ü'\n" + OPTIMIZERS).checks[0].failure
+
+
+def test_harmless_habits_cost_nothing(score):
+    text = """
+        import collections, dataclasses, functools, math, random, typing, warnings
+        import numpy.linalg
+        print("hello")
+        warnings.warn("a warning")
+        @dataclasses.dataclass
+        class Options:
+            lr: float = 0.1
+        try:
+            import matplotlib.pyplot as plt
+        except ImportError:
+            plt = None
+        if __name__ == "__main__":
+            raise SystemExit
+    """
+    found = score(textwrap.dedent(text) + OPTIMIZERS)
+    assert found.score == found.most
+
+
+def test_an_endless_loop_in_one_function_costs_only_its_points(score):
+    found = score(OPTIMIZERS.replace("def sgd(w, g, config):",
+                                     "def sgd(w, g, config):\n    while True: pass"))
+    assert found.score == found.most - 2
+    assert "not done after 1.5 s" in found.checks[0].failure
+
+
+def test_an_exit_in_one_function_costs_only_its_points(score):
+    found = score("import os\n" + OPTIMIZERS.replace("def sgd(w, g, config):",
+                                                     "def sgd(w, g, config):\n    os._exit(0)"))
+    assert found.score == found.most - 2
+
+
+def test_a_link_to_the_solution_is_not_graded(grader, tmp_path):
+    os.symlink(os.path.join(FOLDER, "solution.py"), tmp_path / "submission.py")
+    found = grader.grade(str(tmp_path / "submission.py"))
+    assert found.score == 0 and "link" in found.checks[0].failure
+
+
+def test_bytes_that_are_no_text_get_nothing(grader, tmp_path):
+    path = tmp_path / "submission.py"
+    for content in (b"\xff\xfe\x00", b"x = 1\0", b"", b"#" * (1 << 21)):
+        path.write_bytes(content)
+        assert grader.grade(str(path)).score == 0
+
+
+@pytest.mark.parametrize("text, score", [("import os; os._exit(0)", 0), (OPTIMIZERS, 32)])
+def test_results_are_written_and_nbgrader_gets_a_number_and_silence(text, score, tmp_path):
+    (tmp_path / "s.py").write_text(text)
+    command = ("import sys; from types import SimpleNamespace as S; "
+               "from minigrad.coursework import gradecommand as g; "
+               "sys.exit(g.grade(S(assignment=sys.argv[1], submission='s.py', output=None, "
+               "hints=None, seed=None, json=False, nbgrader=sys.argv[2] == 'nb')))")
+    for how in ("nb", "file"):
+        done = subprocess.run([sys.executable, "-c", command, FOLDER, how], cwd=tmp_path,
+                              capture_output=True, text=True,
+                              env={**os.environ, "PYTHONPATH": ROOT})
+        assert done.returncode == 0
+        if how == "nb":
+            assert (float(done.stdout), done.stderr) == (score, "")
+            assert not (tmp_path / "results.json").exists()
+    assert json.loads((tmp_path / "results.json").read_text())["score"] == score
