@@ -27,16 +27,21 @@ parameter, index, value, gradient (.csv), or is .json or .npz. The exit code is
   {0} grade ASSIGNMENT.toml mine.py -o results.json --hints where
   {0} grade ASSIGNMENT.toml mine.py --nbgrader
   {0} grade ASSIGNMENT.toml submissions/ -o grades
+  {0} grade ASSIGNMENT.toml class.zip --seed-per-student
 
-The submission runs in a process of its own, with limits of time and memory; it
-sees neither the reference nor the points. results.json is Gradescope's, and is
-written whatever happens. A folder of submissions (STUDENT.py, or STUDENT/ with
-a file in it) gives grades.csv, a histogram of mistakes, and reports.""",
+The submission, a .py file or a notebook, runs in a process of its own, with
+limits of time and memory; it sees neither the reference nor the points.
+results.json is Gradescope's, and is written whatever happens. A class, a folder
+or .zip with STUDENT.py or STUDENT/ with a file in it, gives grades.csv, a
+histogram of mistakes, reports, and the numbers of what no known mistake
+explains, for `diagnose`.""",
     "release": """
-  {0} release assignments/optimizers/solution.py -o release
+  {0} release assignments/optimizers -o release
   {0} release solution.py -o release --name optimizers.py
 
-What stands between ### BEGIN SOLUTION and ### END SOLUTION is taken out.""",
+What stands between ### BEGIN SOLUTION and ### END SOLUTION is taken out, and
+so are ### BEGIN HIDDEN TESTS. Of an assignment's folder, only what students
+hand in is written, under that name.""",
 }
 
 
@@ -67,12 +72,15 @@ def add_grade(parser):
     parser.set_defaults(run=run_grade)
     add = parser.add_argument
     add("assignment", metavar="ASSIGNMENT.toml", help="the assignment; its folder will do")
-    add("submission", metavar="SUBMISSION.py|FOLDER", help="a submission, or a folder of them")
+    add("submission", metavar="FILE|FOLDER",
+        help="a submission (.py, .ipynb), or a class of them (folder, .zip)")
     add("-o", "--output", metavar="FILE|DIR",
         help="results.json (default: where Gradescope looks, or here); of a folder: grades/")
     add("--hints", metavar="LEVEL", type=one_of("none", "where", "concept", "formula"),
         help="what students are told: none, where, concept or formula (default: the assignment's)")
-    add("--seed", type=whole(0), metavar="N", help="other numbers in the probes, for each class")
+    add("--seed", type=whole(0), metavar="N", help="other numbers in the checks, for each class")
+    add("--seed-per-student", action="store_true",
+        help="and other numbers for each student, by the name of the file or folder")
     add("--nbgrader", action="store_true", help="print only the points, and nothing on stderr")
 
 
@@ -85,7 +93,7 @@ def add_release(parser):
     """The options of `release`."""
     parser.set_defaults(run=run_release)
     add = parser.add_argument
-    add("file", metavar="FILE", help="a .py file or .ipynb notebook with solution markers")
+    add("file", metavar="FILE", help="a .py or .ipynb file with solution markers, or an assignment")
     add("-o", "--output", metavar="DIR", required=True, help="the folder for what students get")
     add("--name", metavar="NAME", help="the name of the file there (default: the same)")
     add("--force", action="store_true", help="replace that file")

@@ -98,11 +98,11 @@ ENGINE_WRONG = [
                                           "v.grad\n        self.grad += 1"),
     ("leaf-gradients-cleared",            "v.grad if not v.kids else 0", "0"),
     ("subtraction-sign",                  "(o, -1.0)", "(o, 1.0)"),
-    ("reflected-subtraction-swapped",     "return Value.wrap(o) - self", "return self - o"),
+    ("reflected-operands-swapped",        "return Value.wrap(o) - self", "return self - o"),
     ("power-factor-missing",              "n * self.data**(n - 1)", "self.data**(n - 1)"),
     ("tanh-not-squared",                  "1 - t * t", "1 - t"),
     ("derivative-from-input",             "1 - t * t", "1 - self.data**2"),
-    ("exp-derivative-from-input",         "(self, e))", "(self, self.data))"),
+    ("derivative-from-output",            "(self, e))", "(self, math.exp(e)))"),
     ("relu-mask-missing",                 "1.0 if self.data > 0 else 0.0", "1.0"),
     ("relu-gradient-at-zero",             "1.0 if self.data > 0", "1.0 if self.data >= 0"),
 ]

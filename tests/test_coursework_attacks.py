@@ -120,6 +120,81 @@ ATTACKS = {
         import os
         while True: os.write(3, b'x' * 10**6)""",
     "loops": "while True: pass",
+    "numbers beyond all floats": """
+        import os
+        for fd in range(3, 20):
+            for probe in ("sgd", "momentum", "adam"):
+                try: os.write(fd, (b'{"source": 0}\\n{"source": 0, "probe": "%s", "values": {"w": '
+                    b'{"shape": [1], "numbers": [1%s]}}}\\n') % (probe.encode(), b"0" * 400))
+                except OSError: pass""",
+    "runs a program below subprocess": """
+        import os, sys
+        del sys.modules["_posixsubprocess"]
+        import _posixsubprocess
+        r, w = os.pipe()
+        _posixsubprocess.fork_exec([b"/bin/cat"], [b"/bin/cat"], True, (w,), None, None, -1, -1,
+            -1, -1, -1, -1, r, w, False, False, -1, None, None, None, -1, None, False)""",
+    "makes a device": """
+        import os, stat
+        os.mknod("disk", stat.S_IFBLK | 0o600, os.makedev(8, 0))
+        open("disk", "rb").read(10)""",
+    "waits for the end": """
+        import atexit, json, os, threading, time
+        def forge():
+            for fd in range(3, 20):
+                try: os.write(fd, b'{"source": 0, "score": 99}\\n')
+                except OSError: pass
+        atexit.register(forge)
+        threading.Thread(target=lambda: (time.sleep(0.2), forge()), daemon=False).start()
+        class Last:
+            def __del__(self): forge()
+        last = Last()""",
+    "traces the driver": """
+        import sys
+        def spy(frame, event, arg):
+            for name in list(frame.f_locals):
+                if name in ("expected", "right", "solution"): frame.f_locals[name] = 0
+            return spy
+        sys.settrace(spy)
+        sys.setprofile(lambda *a: None)""",
+    "looks at frames": """
+        import sys
+        frame, found = sys._getframe(), {}
+        while frame:
+            found.update(frame.f_globals, **frame.f_locals)
+            frame = frame.f_back
+        for name in ("reference", "expected", "solution", "points"):
+            if name in found: sgd = found[name]""",
+    "looks at its environment": """
+        import os, sys
+        for value in (*os.environ.values(), *sys.argv, *sys.modules):
+            if "solution" in value or "minigrad" in value: exec(open(value).read())
+        open("/proc/self/environ").read(), open("/proc/self/cmdline").read()""",
+    "signals": """
+        import os, signal
+        for number in range(1, 60):
+            try: signal.signal(number, signal.SIG_IGN)
+            except (OSError, ValueError): pass
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        signal.raise_signal(signal.SIGKILL)""",
+    "writes many files": """
+        for i in range(10 ** 4): open(f"f{i}", "wb").write(b"x" * 10 ** 7)""",
+    "guesses its seed": """
+        import numpy as np
+        np.random.default_rng = lambda *a: np.random.Generator(np.random.PCG64(0))
+        np.random.seed(0)""",
+    "an answer as deep as a well": """
+        import os
+        for fd in range(3, 20):
+            try: os.write(fd, b"[" * 10**5 + b"\\n")
+            except OSError: pass""",
+    "a class that lies": """
+        import numpy as np
+        class Right(float):
+            __array_priority__ = 1e9
+            def __float__(self): raise SystemExit
+            def __array__(self, *a, **k): raise MemoryError
+        def sgd(w, g, config): return Right(), config""",
 }
 
 
@@ -127,13 +202,58 @@ ATTACKS = {
 def test_an_attack_earns_nothing(name, score):
     begin = time.monotonic()
     found = score(ZEROS + "\n" + textwrap.dedent(ATTACKS[name]))  # what it gets hold of comes last
-    assert found.score == 0 and time.monotonic() - begin < 15
+    assert found.score == 0 and time.monotonic() - begin < 20
     assert not os.path.exists(os.path.join(FOLDER, "x"))
+
+
+def test_what_runs_as_nobody_cannot_read_what_only_root_may(tmp_path):
+    if os.geteuid():
+        pytest.skip("only root can become nobody")
+    secret = tmp_path / "secret"
+    secret.write_text("x")
+    secret.chmod(0o600)
+    text = ("import os\ndef who(student, rng):\n    return {'uid': os.getuid(), 'may': "
+            f"os.access({str(secret)!r}, os.R_OK)}}\n")
+    probe = sandbox.Probe("who", text, "who")
+    found, = sandbox.run([""], [probe])
+    if found["who"].values["uid"] == 0:
+        pytest.skip("this Python itself is where only root may read")
+    assert found["who"].values == {"uid": 65534, "may": 0}
+
+
+def test_results_are_there_when_the_grader_is_stopped(tmp_path):
+    (tmp_path / "s.py").write_text("import time\ntime.sleep(60)")
+    command = [sys.executable, "-m", "minigrad", "grade", FOLDER, "s.py", "-o", "deep/results.json"]
+    process = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": ROOT},
+                               stderr=subprocess.PIPE)
+    out = tmp_path / "deep" / "results.json"
+    while not out.exists():
+        time.sleep(0.05)
+    time.sleep(0.3)
+    process.terminate()
+    assert process.wait(timeout=20) == 143
+    assert json.loads(out.read_text())["score"] == 0 and "stopped" in out.read_text()
+
+
+def test_results_are_there_for_what_is_not(tmp_path):
+    command = [sys.executable, "-m", "minigrad", "grade"]
+    for pair in (["nowhere.toml", "s.py"], [FOLDER, "nowhere.py"]):
+        done = subprocess.run(command + pair + ["-o", "r.json"], cwd=tmp_path, capture_output=True,
+                              text=True, env={**os.environ, "PYTHONPATH": ROOT})
+        assert done.returncode == 1 and "nowhere" in done.stderr and "Traceback" not in done.stderr
+        assert "nowhere" in json.loads((tmp_path / "r.json").read_text())["output"]
+        done = subprocess.run(command + pair + ["--nbgrader"], cwd=tmp_path, capture_output=True,
+                              text=True, env={**os.environ, "PYTHONPATH": ROOT})
+        assert (done.stdout, done.stderr, done.returncode) == ("0.0\n", "", 1)
 
 
 def test_what_it_tried_is_said(score):
     found = score("import os\nos.fork()\n" + OPTIMIZERS)
     assert "os.fork" in found.checks[0].failure
+    assert "_posixsubprocess" in score("import sys\ndel sys.modules['_posixsubprocess']\n"
+                                      "import _posixsubprocess").checks[0].failure
+    device = score(ATTACKS["makes a device"].replace("\n        ", "\n")).checks[0].failure
+    assert "disk" in device or "not permitted" in device  # by the hook, or to nobody
     assert "ended the process" in score("import os; os._exit(0)").checks[0].failure
     assert "not UTF-8" not in score("x = 'ü'\n" + OPTIMIZERS).checks[0].failure
 

@@ -3,11 +3,13 @@
 import csv
 import json
 import os
+import time
+import zipfile
 
 import pytest
 
 from coursework_answers import OPTIMIZERS, wrong
-from minigrad.coursework import classroom, settings
+from minigrad.coursework import assignment, classroom, diagnose, settings
 from minigrad.coursework.grading import grade
 from minigrad.coursework.releasing import release, released
 from minigrad.terminal import Refusal
@@ -34,6 +36,15 @@ def test_markers_keep_their_indentation_and_hidden_tests_go():
             "### BEGIN HIDDEN TESTS\nassert f(1) == 1\n### END HIDDEN TESTS\ny = 1\n")
     assert released(text) == ("def f(x):\n    # keep\n    # YOUR CODE HERE\n"
                               "    raise NotImplementedError()\ny = 1\n")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_of_an_assignment_students_get_one_file_and_nothing_else(name, tmp_path):
+    path, _ = release(os.path.join(FOLDER, name), str(tmp_path))
+    assert os.listdir(tmp_path) == [assignment.load(os.path.join(FOLDER, name)).submission]
+    assert "BEGIN SOLUTION" not in open(path).read()
+    with pytest.raises(Refusal, match="no assignment can be read"):
+        release(str(tmp_path), str(tmp_path / "out"))
 
 
 @pytest.mark.parametrize("text, words", [
@@ -83,7 +94,8 @@ def test_settings_are_read_as_tomllib_reads_them(name):
 
 def test_kinds_of_values_are_those_of_toml():
     tomllib = pytest.importorskip("tomllib")
-    text = ("# words\na = 1 # one\nb = -2.5e-3\nc = [1, 'two', \"th#ree\\n\", true,]\n"
+    text = ("many = [1, # one\n  'two]',\n\n  3]\n# words\na = 1 # one\n"
+            "b = -2.5e-3\nc = [1, 'two', \"th#ree\\n\", true,]\n"
             "d = { x = 1, y = \"=\" }\ne = '''\n  'quoted' \"\n'''\nf = \"\"\"one\ntwo\"\"\"\n"
             "g = 1_000\nh = []\n[table]\nk = 'it\\n'\n[[row]]\nz = 1\n[[row]]\nz = 2\n")
     assert settings.read(text) == tomllib.loads(text)
@@ -91,6 +103,7 @@ def test_kinds_of_values_are_those_of_toml():
 
 @pytest.mark.parametrize("text, words", [
     ("a = word", "quotes around 'word'"), ("a", "expected key = value"), ("a = [1", "the value"),
+    ("a = [1\nb = 2", "cannot read"),
     ("a = '''\nx", "not closed"), ("[[a]", "do not match"), ("a = 1\na = 2", "given twice"),
     ("a = 1 2", "cannot read"), ("[a]\n[a]", "given twice"),
 ])
@@ -121,3 +134,38 @@ def test_a_class_gives_one_table_and_a_histogram(tmp_path):
     assert "t-stuck          2  ####" in (tmp_path / "out" / "histogram.txt").read_text()
     assert sorted(os.listdir(tmp_path / "out" / "reports")) == [
         "=cat.txt", "ann.txt", "bob.txt", "dan.txt", "eve.txt"]
+
+
+@pytest.fixture
+def class_zip(tmp_path):
+    path = tmp_path / "class.zip"
+    unknown = OPTIMIZERS.replace("two * old_v", "two * old_v + 0.01")
+    assert unknown != OPTIMIZERS
+    with zipfile.ZipFile(path, "w") as book:
+        book.writestr("download/ann/optimizers.py", OPTIMIZERS)
+        book.writestr("download/ann/notes.txt", "x")
+        book.writestr("download/bob/other.py", unknown)
+        book.writestr("__MACOSX/download/ann/._optimizers.py", "x")
+        book.writestr("download/../../../evil.py", "x")
+    return str(path)
+
+
+def test_a_zip_file_of_a_class_is_graded_each_student_with_other_numbers(class_zip, tmp_path):
+    room = classroom.grade_class(os.path.join(FOLDER, "optimizers"), class_zip,
+                                 seed_per_student=True)
+    assert {"ann", "bob"} <= set(room.grades) and not (tmp_path.parent / "evil.py").exists()
+    assert room.grades["ann"].score == 32 > room.grades["bob"].score
+    assert room.grades["ann"].seed != room.grades["bob"].seed
+    classroom.write_class(room, str(tmp_path / "out"))
+    trace = str(tmp_path / "out" / "unknown" / "bob-adam.json")
+    again = diagnose(trace, rule="adam", most=1)  # what the instructor does next
+    assert again.verdict == "unknown" and again.first_difference.quantity == "v"
+
+
+def test_a_class_of_thirty_takes_less_than_45_seconds(tmp_path):
+    for i in range(4):
+        (tmp_path / f"s{i}.py").write_text(wrong("optimizers", "betas-swapped"))
+    begin = time.monotonic()
+    room = classroom.grade_class(os.path.join(FOLDER, "optimizers"), str(tmp_path))
+    assert room.histogram == {"betas-swapped": 4}
+    assert (time.monotonic() - begin) / 4 < 45 / 30

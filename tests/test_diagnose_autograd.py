@@ -159,8 +159,6 @@ PLANTED = [
     ("sign-flipped", [("out.data * out.grad", "-out.data * out.grad")]),
     ("local-derivative-missing", [("(1 - out.data ** 2) * ", "")]),
     ("reflected-operands-swapped", [("-self + other", "self - other")]),
-    ("reflected-operator-missing", [("    def __rsub__", "    def lost")]),
-    ("reflected-operator-missing", [("    def __radd__", "    def lost"), ("    def __rmul__", "    def lost2")]),
 ]
 PRIMITIVE = [("def __sub__(self, other): return self + (-other)", """def __sub__(self, other):
         other = other if isinstance(other, Value) else Value(other)
@@ -360,7 +358,7 @@ PAIRS = [
      [("self.grad += out.data *", "self.grad = out.data *"), ("1 - out.data ** 2", "1 - out.data")]),
     (("power-factor-missing", "relu-mask-missing"),
      [("n * self.data ** (n - 1)", "self.data ** (n - 1)"), ("(self.data > 0) * ", "")]),
-    (("interior-gradients-not-cleared", "overwrites-gradient"),
+    (("overwrites-gradient", "interior-gradients-not-cleared"),
      [("            if v.children: v.grad = 0.0\n", "            pass\n"), ("self.grad += (1 -", "self.grad = (1 -")]),
     (("derivative-from-input", "wrong-visit-order"), [DEPTH, ("1 - out.data ** 2", "1 - self.data ** 2")]),
     (("tanh-not-squared", "upstream-ignored"), [("(1 - out.data ** 2)", "(1 - out.data)"), ("out.data * out.grad", "out.data")]),
@@ -420,8 +418,10 @@ def test_an_adapter_tells_unusual_names():
                             grad=lambda o: None if o.t.grad is None else o.t.grad.numpy(),
                             functions={"tanh": lambda o: Odd(o.t.tanh() * 1.0)})
     found = diagnose_autograd(adapter)
-    assert found.causes == ("reflected-operator-missing",) and found.count > 15
-    assert "tanh(a)" not in str(found) and "exp(a)" in str(found)  # what was tested, what was not
+    assert found.verdict == "correct" and found.count > 15
+    assert "__radd__, __rmul__" in found.notes[0]
+    assert "tanh" not in str(found) and "exp" in str(found)  # what was tested, what was not
+    assert diagnose_autograd(adapter, complete=True).causes == ("reflected-operator-missing",)
     with pytest.raises(TypeError, match="EngineAdapter"):
         diagnose_autograd(Odd)
 
@@ -445,7 +445,7 @@ def test_other_names_of_attributes_are_found():
 
 def test_a_class_that_cannot_multiply_is_not_called_right():
     found = diagnose_autograd(engine(("    def __mul__", "    def lost")))
-    assert found.verdict == "unknown" and "a * b" in str(found)
+    assert found.verdict == "unknown" and "x * y" in str(found)
 
 
 def test_a_change_in_place_after_use_is_found():
@@ -459,24 +459,27 @@ def test_every_switch_of_the_table_is_told_from_the_right_engine_and_from_other_
     """The confusion table: ties only where two rows are the same algebra."""
     results = scalar_graphs() + array_graphs()
     right = [Engine().outcome(graph) for graph in results]
-    alone = [s for s in switches() if s.place is None or s.fault == "upstream-ignored"]
+    alone = {(s.fault, s.value if s.kind == "order" else ""): s for s in reversed(switches())
+             if s.place is None and not str(s.value).endswith("set")}  # the first of each row
     tied = set()
-    for s in alone:
+    for s in alone.values():
         outcomes = [next(iter(Engine([s]).outcomes(graph))) for graph in results]
         seen = [(graph, ("raises", "shapes") if broken(found, graph) else found)
                 for graph, found in zip(results, outcomes)]
         if all(same(found, r) for (_, found), r in zip(seen, right)):
-            assert s.fault == "upstream-ignored" and s.place in LINEAR, s  # no derivative to lose
-            continue
-        chosen, ties = explanation(seen, 1e-9, time.monotonic() + 20)
+            raise AssertionError(f"{s} changes nothing")
+        scalars = len(scalar_graphs())
+        if not all(same(found, r) for (_, found), r in zip(seen[:scalars], right)):
+            seen = seen[:scalars]  # scalars show it: half the work
+        chosen, ties = explanation(seen, 1e-9, time.process_time() + 60)
         named = [{t.fault for t in chosen}, *map(set, ties)]
         assert {s.fault} in named, (s, named)
         tied |= {frozenset((s.fault, *other)) for other in named if other != {s.fault}}
     assert {frozenset(pair) for pair in SAME_ALGEBRA} >= tied, tied
 
 
-LINEAR = ()
-SAME_ALGEBRA = [("subtraction-sign", "sign-flipped")]
+SAME_ALGEBRA = [("subtraction-sign", "sign-flipped"),
+                ("order-not-reversed", "seed-missing")]
 
 
 def broken(found, graph):

@@ -11,7 +11,7 @@ from minigrad.coursework.classroom import Classroom, grade_class
 from minigrad.coursework.diagnosis import Diagnosis, FirstDifference, diagnose
 from minigrad.coursework.engine_adapters import EngineAdapter
 from minigrad.coursework.engines import EngineDiagnosis, diagnose_autograd
-from minigrad.coursework.grading import AssignmentError, Grade, Grader, grade
+from minigrad.coursework.grading import AssignmentError, Grade, Grader, grade, seed_of
 from minigrad.coursework.known_checks import NumberDiagnosis, check, checks, diagnose_number
 from minigrad.coursework.layers import BackwardDiagnosis, diagnose_backward
 from minigrad.coursework.mistakes import MISTAKES
@@ -22,4 +22,4 @@ from minigrad.coursework.sandbox import Limits
 __all__ = ["CONVENTIONS", "MISTAKES", "AssignmentError", "BackwardDiagnosis", "Classroom",
            "Diagnosis", "EngineAdapter", "EngineDiagnosis", "FirstDifference", "Grade", "Grader",
            "Limits", "NumberDiagnosis", "check", "checks", "diagnose", "diagnose_autograd",
-           "diagnose_backward", "diagnose_number", "grade", "grade_class", "release"]
+           "diagnose_backward", "diagnose_number", "grade", "grade_class", "release", "seed_of"]

@@ -1,21 +1,30 @@
-"""An assignment: one solution with markers, probes, points, and the mistakes that students make.
+"""An assignment: one solution with markers, checks with points, and what they ask.
 
-The one trick: a mistake is an edit of the reference solution, a row with the text to `replace` and
-what stands there instead. So there is one formula, and a wrong program for each row; run on the
-same probes, it gives the numbers that a student with this mistake gets.
+The one trick: a check says what is asked for, not how to test it. An update rule or an autograd
+class needs no probe: its inputs, its right numbers and the names of mistakes in it come from the
+tables that `diagnose` reads. What no table has is asked by a probe, and its mistakes are edits of
+the reference solution: so there is one formula, and a wrong program for each row.
 
     folder/
       solution.py       the one source; `### BEGIN SOLUTION` ... `### END SOLUTION` are cut out for
                         students (minigrad.coursework.release)
-      probes.py         functions name(student, rng) that use the submission, a module, and return
-                        {quantity: numbers}: numbers and never verdicts, which could be forged
-      ASSIGNMENT.toml   title, limits, [[check]] rows with points, [[mistake]] rows
+      ASSIGNMENT.toml   title, limits, [[check]] rows with points, [[mistake]] rows (or a file of
+                        them: mistakes = "mistakes.toml")
+      probes.py         if needed: functions name(student, rng) that use the submission, a module,
+                        and return {quantity: numbers}: numbers, never verdicts that can be forged
+
+A [[check]] has points, a title, perhaps hidden = true, and one of
+    rule = "adam"       an update rule f(w, g, config); with convention, function (its name), run
+                        ("cold" or "warm"), states and options { ours = "the student's key" }
+    engine = "Value"    an autograd class; with graphs = ["c = a * b; y = c + a", ...]
+    probe = "train"     a function of probes.py
 """
 
 import ast
 import os
 from dataclasses import dataclass
 
+from minigrad.coursework.checks import check_of, known
 from minigrad.coursework.hints import LEVELS
 from minigrad.coursework.sandbox import Limits
 from minigrad.coursework.settings import SettingsError, read
@@ -25,33 +34,12 @@ TOLD = ("none", *LEVELS)
 # fmt: off
 KEYS = {
     "assignment": {"title", "solution", "probes", "submission", "hints", "seconds", "total",
-                   "megabytes", "tolerance", "seed", "data", "rows", "check", "mistake"},
-    "check":      {"probe", "title", "group", "points", "hidden"},
+                   "megabytes", "tolerance", "seed", "data", "rows", "check", "mistake",
+                   "mistakes"},
     "mistake":    {"id", "group", "title", "where", "concept", "formula", "source", "replace",
                    "by", "convention", "everywhere"},
 }
 # fmt: on
-
-
-@dataclass(frozen=True)
-class Check:
-    """A probe and its points: a number, shared evenly by its quantities, or {quantity: points}."""
-
-    probe: str
-    title: str
-    group: str
-    points: object
-    hidden: bool = False
-
-    @property
-    def most(self):
-        return sum(self.points.values()) if isinstance(self.points, dict) else self.points
-
-    def shares(self, quantities):
-        """{quantity: points} for the quantities that the reference has."""
-        if isinstance(self.points, dict):
-            return self.points
-        return {name: self.points / len(quantities) for name in quantities}
 
 
 @dataclass(frozen=True)
@@ -78,11 +66,6 @@ class Mistake:
             return None
         return solution.replace(self.replace, self.by)
 
-    def hint(self, level):
-        """What a student is told: "" for level none."""
-        return "" if level == "none" else getattr(self, level)
-
-
 @dataclass(frozen=True)
 class Assignment:
     """What ASSIGNMENT.toml and the files beside it say; `load` makes it."""
@@ -90,6 +73,7 @@ class Assignment:
     folder: str
     title: str
     submission: str
+    source: str
     solution: str
     probes: str
     checks: tuple
@@ -122,20 +106,25 @@ def load(path):
         path = os.path.join(path, "ASSIGNMENT.toml")
     folder = os.path.dirname(os.path.abspath(path))
     given = read(text_of(path), path)
-    known(given, "assignment", path)
-    solution = text_of(os.path.join(folder, given.get("solution", "solution.py")))
-    probes = text_of(os.path.join(folder, given.get("probes", "probes.py")))
-    checks = tuple(check_of(row, probes, path) for row in given.get("check", []))
-    if not checks:
-        raise SettingsError(f"{path} has no [[check]]; each needs a probe and points")
-    mistakes = tuple(mistake_of(row, solution, path) for row in given.get("mistake", []))
+    known(given, KEYS["assignment"], "an assignment", path)
+    source = os.path.join(folder, given.get("solution", "solution.py"))
+    solution = text_of(source)
+    asked = any("probe" in row for row in given.get("check", []))
+    probes = text_of(os.path.join(folder, given.get("probes", "probes.py"))) if asked else ""
+    checks = tuple(check_of(row, functions_of(probes), path) for row in given.get("check", []))
+    refuse_clashes(checks, path)
+    rows = given.get("mistake", [])
+    if "mistakes" in given:
+        more = os.path.join(folder, given["mistakes"])
+        rows = rows + read(text_of(more), more).get("mistake", [])
+    mistakes = tuple(mistake_of(row, solution, path) for row in rows)
     if given.get("hints", "concept") not in TOLD:
         raise SettingsError(f"{path}: hints is {given['hints']!r}; choose " + ", ".join(TOLD))
     limits = Limits(*(number(given, name, usual, path) for name, usual in
                       (("seconds", 5), ("total", 60), ("megabytes", 1024))))
     return Assignment(folder, given.get("title", os.path.basename(folder)),
-                      given.get("submission", "submission.py"), solution, probes, checks, mistakes,
-                      given.get("hints", "concept"), limits,
+                      given.get("submission", "submission.py"), source, solution, probes, checks,
+                      mistakes, given.get("hints", "concept"), limits,
                       number(given, "tolerance", 1e-6, path), given.get("seed", 0),
                       data_of(given))
 
@@ -145,10 +134,25 @@ def text_of(path):
         return file.read()
 
 
-def known(row, kind, path):
-    if unknown := set(row) - KEYS[kind]:
-        raise SettingsError(f"{path}: a [[{kind}]] has no {sorted(unknown)[0]!r}; it may have "
-                            + ", ".join(sorted(KEYS[kind])))
+def functions_of(probes):
+    """The names of the functions in probes.py."""
+    return [node.name for node in ast.parse(probes).body if isinstance(node, ast.FunctionDef)]
+
+
+def refuse_clashes(checks, path):
+    """Raises SettingsError for checks that cannot stand together."""
+    if not checks:
+        raise SettingsError(f"{path} has no [[check]]; each needs points, and a rule, an engine or "
+                            "a probe")
+    names, kinds = set(), {}
+    for check in checks:
+        if check.name in names:
+            raise SettingsError(f"{path}: two checks are called {check.name!r}; give one of them "
+                                "another title")
+        names.add(check.name)
+        if kinds.setdefault(check.group, check.kind) != check.kind:
+            raise SettingsError(f"{path}: the group {check.group!r} asks for different things; "
+                                "mistakes are looked for in each group, give it two names")
 
 
 def number(row, name, usual, path):
@@ -158,25 +162,9 @@ def number(row, name, usual, path):
     return given
 
 
-def check_of(row, probes, path):
-    """The Check in a row, after a look whether its probe is there."""
-    known(row, "check", path)
-    there = [node.name for node in ast.parse(probes).body if isinstance(node, ast.FunctionDef)]
-    if row.get("probe") not in there:
-        raise SettingsError(f"{path}: a check asks for the probe {row.get('probe')!r}; "
-                            f"probes.py has {', '.join(there)}")
-    points = row.get("points", 1)
-    parts = points.values() if isinstance(points, dict) else [points]
-    if not parts or not all(type(part) in (int, float) and part >= 0 for part in parts):
-        raise SettingsError(f"{path}: check {row['probe']} has points {points!r}; give a number, "
-                            "or {quantity = points, ...}")
-    return Check(row["probe"], row.get("title", row["probe"]), row.get("group", ""), points,
-                 row.get("hidden", False))
-
-
 def mistake_of(row, solution, path):
     """The Mistake in a row, after a look whether the text that it replaces is there once."""
-    known(row, "mistake", path)
+    known(row, KEYS["mistake"], "a [[mistake]]", path)
     if missing := {"id", "title", "concept", "replace", "by"} - set(row):
         raise SettingsError(f"{path}: mistake {row.get('id')!r} has no {sorted(missing)[0]}")
     times = solution.count(row["replace"])

@@ -4,26 +4,57 @@ The one trick: all are graded by one Grader, so the reference and its known mist
 """
 
 import collections
+import contextlib
 import csv
 import io as textio
+import json
 import os
+import tempfile
+import zipfile
 
 from minigrad.coursework.gradebook import points, report
-from minigrad.coursework.grading import Grader
+from minigrad.coursework.grading import Grader, seed_of
+
+
+ENDINGS = (".py", ".ipynb")
+LARGEST = 1 << 26  # bytes that a ZIP file of a class may unpack to
 
 
 def submissions(folder, name):
-    """[(student, path)] in a folder: FILE.py is a student's, and FOLDER/<name> is, too; a folder
-    with one .py file need not call it so."""
+    """[(student, path)] in a folder: FILE.py or FILE.ipynb is a student's, and FOLDER/<name> is,
+    too; a folder with one such file need not call it so."""
     found = []
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.is_file() and entry.name.endswith(".py"):
-            found.append((entry.name.removesuffix(".py"), entry.path))
+        if entry.is_file() and entry.name.endswith(ENDINGS):
+            found.append((os.path.splitext(entry.name)[0], entry.path))
         elif entry.is_dir() and not entry.name.startswith((".", "__")):
-            files = sorted(file for file in os.listdir(entry.path) if file.endswith(".py"))
+            files = sorted(file for file in os.listdir(entry.path) if file.endswith(ENDINGS))
             chosen = name if name in files or len(files) != 1 else files[0]
             found.append((entry.name, os.path.join(entry.path, chosen)))
     return found
+
+
+@contextlib.contextmanager
+def opened(path):
+    """A folder of submissions; a ZIP file, as learning platforms give it, is unpacked for a while:
+    only what may be a submission, under its own name."""
+    if not zipfile.is_zipfile(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="minigrad-") as folder, zipfile.ZipFile(path) as book:
+        members = [info for info in book.infolist()
+                   if info.filename.endswith(ENDINGS) and "__MACOSX" not in info.filename]
+        if sum(info.file_size for info in members) > LARGEST:
+            raise zipfile.BadZipFile(f"{path} unpacks to more than {LARGEST} bytes")
+        for info in members:
+            book.extract(info, folder)  # never outside of it
+        inside = os.listdir(folder)
+        while len(inside) == 1 and os.path.isdir(os.path.join(folder, *inside)):
+            below = os.listdir(os.path.join(folder, *inside))
+            if any(name.endswith(ENDINGS) for name in below) and len(below) == 1:
+                break  # one student's folder
+            folder, inside = os.path.join(folder, *inside), below
+        yield folder
 
 
 class Classroom:
@@ -39,12 +70,19 @@ class Classroom:
                                      for id in grade.misconceptions)
         return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
+    @property
+    def unknown(self):
+        """{"student-group": the numbers} that no known mistake explains."""
+        return {f"{student}-{group or 'all'}".replace(os.sep, "-"): numbers
+                for student, grade in self.grades.items()
+                for group, numbers in grade.unknown.items()}
+
     def csv(self):
         """One line per student: points of each check, and what was found."""
         text = textio.StringIO()
         rows = csv.writer(text, lineterminator="\n")
         checks = self.assignment.checks
-        rows.writerow(["student", "score", "of", *(check.probe for check in checks), "found"])
+        rows.writerow(["student", "score", "of", *(check.name for check in checks), "found"])
         for student in sorted({*self.grades, *self.missing}):
             if student in self.missing:
                 rows.writerow([cell(student), 0, points(self.assignment.points),
@@ -79,31 +117,40 @@ def cell(text):
     return "'" + text if text[:1] in tuple("=+-@\t\r") and text else text
 
 
-def grade_class(assignment, folder, *, hints=None, seed=None, told=None):
-    """Grades all submissions in a folder: a Classroom. told(student, grade) is called after each.
+def grade_class(assignment, folder, *, hints=None, seed=None, seed_per_student=False, told=None):
+    """Grades all submissions in a folder (or ZIP file): a Classroom. told(student, grade) is called
+    after each.
 
-    A file that cannot be read is listed as missing. Raises AssignmentError, SettingsError.
+    seed_per_student: other numbers for each student, by the name. A file that cannot be read is
+    listed as missing. Raises AssignmentError, SettingsError, BadZipFile.
     """
     grader = Grader(assignment, seed=seed)
     grades, missing = {}, {}
-    for student, path in submissions(folder, grader.assignment.submission):
-        try:
-            grades[student] = grader.grade(path, hints=hints)
-        except OSError as error:
-            missing[student] = f"no file to grade: {error.strerror or error}"
-            continue
-        if told:
-            told(student, grades[student])
+    with opened(folder) as here:
+        for student, path in submissions(here, grader.assignment.submission):
+            own = grader
+            if seed_per_student:
+                own = Grader(grader.assignment, seed=seed_of(student, grader.seed))
+            try:
+                grades[student] = own.grade(path, hints=hints)
+            except OSError as error:
+                missing[student] = f"no file to grade: {error.strerror or error}"
+                continue
+            if told:
+                told(student, grades[student])
     return Classroom(grader.assignment, grades, missing)
 
 
 def write_class(classroom, folder):
-    """Writes grades.csv, histogram.txt and a report per student into a folder."""
-    reports = os.path.join(folder, "reports")
-    os.makedirs(reports, exist_ok=True)
+    """Writes grades.csv, histogram.txt, a report per student, and a file of numbers for all that is
+    unknown; those of an update rule are a trace, which `diagnose` reads."""
     texts = {"grades.csv": classroom.csv(), "histogram.txt": str(classroom)}
     for student, grade in classroom.grades.items():
         texts[os.path.join("reports", student + ".txt")] = report(grade)
+    for name, numbers in classroom.unknown.items():
+        texts[os.path.join("unknown", name + ".json")] = json.dumps(numbers, indent=1) + "\n"
     for name, text in texts.items():
-        with open(os.path.join(folder, name), "w", encoding="utf-8", newline="\n") as file:
+        path = os.path.join(folder, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)

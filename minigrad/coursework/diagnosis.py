@@ -8,16 +8,19 @@ nothing fits, that is said.
 """
 
 import os
+import textwrap
 from collections import namedtuple
 
 import numpy as np
 
 from minigrad.coursework.adapters import observed
-from minigrad.coursework.hints import VERDICTS, asked
+from minigrad.coursework.hints import LEGEND, SAID_IN_WORDS, VERDICTS, asked
 from minigrad.coursework.mistakes import MISTAKES
 from minigrad.coursework.reference import CONVENTIONS, convention_id, names_read, simulated
-from minigrad.coursework.search import close, explaining, plain
+from minigrad.coursework.search import close, explaining, parts_explained, plain, together
 from minigrad.coursework.traces import read_trace
+from minigrad.markup import escaped, pre, table
+from minigrad.richtext import Shown
 
 # expected and got are numbers; inferred: not seen, but computed by the formula that explains
 # everything that was seen.
@@ -25,14 +28,15 @@ FirstDifference = namedtuple("FirstDifference",
                              "quantity step parameter index expected got inferred run")
 
 # fmt: off
-QUANTITIES = {  # what a report calls the names in the lines of a rule
-    "w": "decayed parameter", "next_w": "parameter", "b": "velocity", "G": "sum of squares",
-    "g": "g",
+QUANTITIES = {  # the names in the lines of a rule, in the order in which they are judged
+    "g": "g", "m": "m", "b": "v", "G": "v", "v": "v", "variance": "v", "m_hat": "m_hat",
+    "v_hat": "v_hat", "v_max": "v_hat", "v_used": "v_hat", "denominator": "denominator",
+    "look_ahead": "step", "step": "step", "w": "parameter", "next_w": "parameter",
 }
 # fmt: on
 
 
-class Diagnosis:
+class Diagnosis(Shown):
     """What was found out about an optimizer.
 
     verdict           "correct", "convention", "mistake" or "unknown"
@@ -41,16 +45,19 @@ class Diagnosis:
     first_difference  FirstDifference, or None
     residual          largest difference of a weight from what the causes predict (from the
                       reference, if there are none)
+    lines             pairs (line of the rule, line that gives the student's numbers)
     states_differ     the weights are as explained, but a state is kept in another form
+    parts             of an unknown optimizer whose states are visible: {quantity: ids that explain
+                      it, given all that came before it; None if none do}
     notes             what could not be tested
     """
 
     def __init__(self, rule, convention, verdict, causes, ties, first_difference, residual,
-                 lines, states_differ=False, notes=()):
+                 lines, states_differ=False, notes=(), parts=None):
         self.rule, self.convention, self.verdict = rule, convention, verdict
         self.causes, self.ties, self.first_difference = causes, ties, first_difference
         self.residual, self.states_differ, self.notes = residual, states_differ, list(notes)
-        self.lines = lines  # pairs (line of the rule, line that gives the student's numbers)
+        self.lines, self.parts = lines, parts or {}
 
     def hint(self, level="where"):
         """A hint: "where" the numbers part, the "concept" behind it, or the "formula".
@@ -64,14 +71,11 @@ class Diagnosis:
             return self.where()
         if level == "concept":
             said = [MISTAKES[id].concept for id in self.causes if id in MISTAKES]
-            said += [f"This is how {CONVENTIONS[id].who} define it; you were asked for "
+            said += [f"This is the definition of {CONVENTIONS[id].who}; you were asked for "
                      f"{self.convention}." for id in self.causes if id in CONVENTIONS]
             return "\n".join(said) or self.where()
-        said = [f"The rule has    {rule or '(no such line)'}\n"
-                f"your numbers    {yours or '(no such line)'}" for rule, yours in self.lines]
-        said += [MISTAKES[id].title for id in self.causes if id == "gradient-mutated"]
-        if "state-shared-between-parameters" in self.causes:
-            said.append("Your numbers come out if all parameters use the same states.")
+        said = side_by_side(self.lines)
+        said += [SAID_IN_WORDS[id] for id in self.causes if id in SAID_IN_WORDS]
         return "\n".join(said) or self.where()
 
     def where(self):
@@ -82,32 +86,77 @@ class Diagnosis:
                     if self.causes else "No difference was seen.")
         index = ", ".join(map(str, found.index))
         place = f"{found.quantity}[{index}]" if index else found.quantity
-        start = " of a continued run" if found.run == "warm" else ""
+        start = " of a run continued from given states" if found.run == "warm" else ""
         return (f"Step {found.step}{start}, parameter {found.parameter}: {place} should be "
                 f"{found.expected:.6g}, yours is {found.got:.6g}"
-                + (" (inferred)." if found.inferred else "."))
+                + (" (worked out from your weights)." if found.inferred else "."))
 
     def __str__(self):
-        report = [f"{self.rule} ({self.convention}): {self.verdict}", VERDICTS[self.verdict]]
-        for id in self.causes:
-            row = MISTAKES.get(id)
-            report.append(f"  {id}: {row.title}" if row else f"  {id}: {CONVENTIONS[id].who}")
+        report = [f"{self.rule}, asked for as {self.convention}: {self.verdict.upper()}",
+                  VERDICTS[self.verdict]]
+        report += ["", *(f"  {id}: {title_of(id)}" for id in self.causes)][:99 * len(self.causes)]
         if self.verdict != "correct":
-            report.append(self.where())
-        report += [f"  {rule or '(no line)'}\n    -> {yours or '(no line)'}"
-                   for rule, yours in self.lines]
-        for tie in self.ties[:5]:
-            report.append("The same numbers: " + " + ".join(tie))
+            report += ["", f"First difference. {self.where()}"]
+        report += self.partly_explained()
+        if self.lines:
+            report += ["", *side_by_side(self.lines)]
+        if self.ties:
+            report += ["", "The same numbers, to the last digit seen, come from"]
+            report += [f"  {' + '.join(tie)}" for tie in self.ties[:5]]
         if len(self.ties) > 5:
-            report.append(f"... and {len(self.ties) - 5} other sets")
+            report.append(f"  ... and {len(self.ties) - 5} other sets")
         if self.states_differ:
             report.append("The weights are explained; a state is kept in another form.")
-        if self.verdict == "unknown":
-            report.append(f"Largest difference of a weight from the rule: {self.residual:.3g}")
-        return "\n".join(report + [f"Note: {note}" for note in self.notes])
+        report += [f"Note: {note}" for note in self.notes]
+        return "\n".join(wrapped(line) for line in report)
+
+    def partly_explained(self):
+        """Lines on an unknown optimizer: how far off it is, and what of it could be explained."""
+        if self.verdict != "unknown":
+            return []
+        said = [f"Largest difference of a weight from the rule: {self.residual:.3g}."]
+        for quantity, ids in self.parts.items():
+            what = "Given that, the parameter" if quantity == "parameter" else f"Your {quantity}"
+            said.append(f"{what} is " + (
+                "not made in a way we know." if ids is None else
+                "right." if not ids else
+                "explained: " + " and ".join(f"{title_of(id)} ({id})" for id in ids) + "."))
+        return said
 
     def __repr__(self):
         return f"<Diagnosis {self.rule}: {self.verdict} {' + '.join(self.causes)}".rstrip() + ">"
+
+    def _html(self):
+        found = [(id, title_of(id)) for id in self.causes]
+        return (f"<div><b>{escaped(self.rule)}</b> asked for as {escaped(self.convention)}: "
+                f"<b>{escaped(self.verdict)}</b>. {escaped(VERDICTS[self.verdict])}</div>"
+                + (table(("cause", "what it is"), found) if found else "")
+                + ("" if self.verdict == "correct" else pre(wrapped(self.where())))
+                + "".join(pre(wrapped(line)) for line in self.partly_explained())
+                + (table(("the rule has", "your numbers come from"), self.lines)
+                   if self.lines else "")
+                + "".join(pre(f"same numbers: {' + '.join(tie)}") for tie in self.ties[:5])
+                + "".join(pre(wrapped(f"Note: {note}")) for note in self.notes))
+
+
+def title_of(id):
+    return MISTAKES[id].title if id in MISTAKES else f"the definition of {CONVENTIONS[id].who}"
+
+
+def wrapped(line):
+    """A line, broken at 80 columns, the rest set in as it is and two more."""
+    inset = line[:len(line) - len(line.lstrip())]
+    return "\n".join(textwrap.wrap(line, 79, subsequent_indent=inset + "  ")) or line
+
+
+def side_by_side(lines):
+    """Lines of a hint: each line of the rule above the student's, and what new names mean."""
+    said = []
+    for rule, yours in lines:
+        said += [f"The rule has    {rule or '(no such line)'}",
+                 f"your numbers    {yours or '(no such line)'}"]
+    names = {name for _, yours in lines if yours for name in names_read(yours)[0]}
+    return said + [f"  ({name}: {words})" for name, words in LEGEND.items() if name in names]
 
 
 def diagnose(student, rule="adam", convention="torch", *, kind=None, names=None, seed=0,
@@ -122,7 +171,8 @@ def diagnose(student, rule="adam", convention="torch", *, kind=None, names=None,
     names: {our hyperparameter: the student's}. seed: another probe for every class or student.
     layout: "arrays", "minigrad", "torch" or an object with .parameter(array) and
     .gradient(array). most: how many mistakes are combined at most. hyperparameters and decimals
-    (printed ones; default: told by the file) are those of a trace.
+    are those of a trace;
+    decimals, how many were printed, is told by a file if not given, and is all for code.
 
     Raises ValueError for an unknown rule or convention, or where the student's code fails;
     TypeError for a student that is none of these.
@@ -133,7 +183,26 @@ def diagnose(student, rule="adam", convention="torch", *, kind=None, names=None,
         outside = set()
     else:
         records, notes, outside = observed(student, rule, kind, names, seed, layout)
-    found, grade = explaining(rule, asked, records, most)
+        if decimals is not None:
+            records = [record._replace(tolerance=(0.501 * 10.0**-decimals, 1e-12))
+                       for record in records]
+    return explained(rule, asked, records, most, notes, outside)
+
+
+def explained(rule, asked, records, most=3, notes=(), outside=()):
+    """The Diagnosis of what was seen of an optimizer, wherever it ran: Records (see search).
+
+    asked: the id of a convention. outside: causes that the numbers do not show.
+    """
+    notes = [*notes, *(f"after step {record.run.t} of the {record.run.name} run all weights are "
+                       "NaN, which hides what comes later" for record in records
+                       if all(np.isnan(one["w"]).all() for one in record.seen[0]))]
+    found, grade = explaining(rule, asked, records, min(most, 2))
+    parts = {} if found else parts_explained(rule, asked, records)
+    if parts and None not in parts.values():  # each part by its own: three or more together
+        found, grade = together(rule, asked, records, parts)
+    if not found and most > 2:
+        found, grade = explaining(rule, asked, records, most, least=3)
     best = found[0] if found else None
     sets = [*dict.fromkeys(hypothesis.ids for hypothesis in found)]
     causes = sets[0] if sets else ()
@@ -142,10 +211,11 @@ def diagnose(student, rule="adam", convention="torch", *, kind=None, names=None,
         causes, verdict = (*causes, *sorted(outside)), "mistake"
     base = plain(rule, asked)
     with np.errstate(all="ignore"):
-        difference = first_difference(base, best, records)
+        difference = first_difference(base, best, records, hidden=grade == 1)
         residual = residual_of(best or base, records)
     return Diagnosis(rule, asked, verdict, causes, sets[1:], difference, residual,
-                     changed_lines(base.lines, best.lines) if best else [], grade == 1, notes)
+                     changed_lines(base.lines, best.lines) if best else [], grade == 1, notes,
+                     parts if best is None else {})
 
 
 def verdict_on(best, causes):
@@ -168,50 +238,40 @@ def changed_lines(rule, yours):
             if pair.get(0) != pair.get(1)]
 
 
-def first_difference(base, best, records):
-    """Where the numbers part first, each step judged on its own: it is given the past that the
-    student's step had. None if nowhere."""
-    for record in records:
-        past, theirs = past_of(record, best or base, best is not None)
-        steps = simulated(base.lines, base.states, record.run, before=past)
-        for i, k, expected in steps:
+def first_difference(base, best, records, hidden=False):
+    """Where the numbers part first, in a run from nothing if they do there; None if nowhere.
+
+    Each step is judged on its own: it is given the weights and the states that the student's step
+    had, as far as they were seen. hidden: what was seen of states is of another form; ignore it.
+    """
+    for record in sorted(records, key=lambda record: record.run.name):
+        seen = [[{"w": one["w"]} if hidden else one for one in step] for step in record.seen]
+        past = past_of(seen)
+        theirs = {} if best is None else {(i, k): dict(q) for i, k, q in simulated(
+            best.lines, best.states, record.run, best.shared)}
+        for i, k, expected in simulated(base.lines, base.states, record.run, before=past):
             got = theirs.get((i, k), {})
             for name in order_of(base.lines):
-                visible = name.removeprefix("next_")
-                if visible in record.seen[i][k] and visible != name or visible in base.states:
-                    seen, name = record.seen[i][k].get(visible), f"next_{visible}"
-                else:
-                    seen = None
-                inferred = seen is None
-                seen = got.get(name) if inferred else seen
-                if seen is None or close(seen, expected[name], record.tolerance):
+                state = name in base.states and name in seen[i][k]
+                inferred = not state and name != "next_w"
+                key = f"next_{name}" if state else name
+                value = (got.get(name) if inferred else seen[i][k][name.removeprefix("next_")])
+                if value is None or close(value, expected[key], record.tolerance):
                     continue
-                return located(name, i + record.run.t, k, expected[name], seen, inferred,
-                               record)
+                return located(name, i + record.run.t, k, expected[key], value, inferred, record)
     return None
 
 
-def past_of(record, hypothesis, explained):
-    """What each step found before it, and all quantities of the formula that explains it."""
-    past, theirs = {}, {}
-    if explained:
-        for i, k, q in simulated(hypothesis.lines, hypothesis.states, record.run,
-                                 hypothesis.shared):
-            names = ["w_old", *(f"{state}_old" for state in hypothesis.states)]
-            start = {name: q[name] for name in names}
-            past[i, k], theirs[i, k] = {**start, "w": q["w_old"]}, dict(q)
-        return past, theirs
-    for i in range(1, len(record.seen)):
-        for k, seen in enumerate(record.seen[i - 1]):
-            past[i, k] = {f"{name}_old": value for name, value in seen.items()}
-            past[i, k]["w"] = seen["w"]
-    return past, theirs
+def past_of(seen):
+    """{(step, parameter): the weights and the states that it found}, as they were seen."""
+    return {(i, k): {**{f"{name}_old": value for name, value in one.items()}, "w": one["w"]}
+            for i, step in enumerate(seen[:-1], 1) for k, one in enumerate(step)}
 
 
 def order_of(lines):
-    """The names that lines set, in the order in which they get their last value."""
-    names = [name for line in lines for name in names_read(line)[1]]
-    return [name for i, name in enumerate(names) if name not in names[i + 1:]]
+    """The names of quantities that lines set, in the order in which they are judged."""
+    names = {name for line in lines for name in names_read(line)[1]} | {"g"}
+    return [name for name in QUANTITIES if name in names]
 
 
 def located(name, step, parameter, expected, seen, inferred, record):
@@ -219,8 +279,7 @@ def located(name, step, parameter, expected, seen, inferred, record):
     wrong = [index for index in np.ndindex(expected.shape)
              if not close(seen[index], expected[index], record.tolerance)]
     index = wrong[0] if wrong else ()
-    quantity = QUANTITIES.get(name, name.removeprefix("next_"))
-    return FirstDifference(quantity, step, parameter, index, float(expected[index]),
+    return FirstDifference(QUANTITIES[name], step, parameter, index, float(expected[index]),
                            float(seen[index]), inferred, record.run.name)
 
 

@@ -8,6 +8,7 @@ misconception is adding a row.
 Letters in rules: g the gradient arriving, y the output (z for two inputs), x and w the inputs.
 """
 
+import functools
 from collections import namedtuple
 
 import numpy as np
@@ -19,9 +20,12 @@ Switch = namedtuple("Switch", "fault kind value place")
 
 UNARY = ("neg", "power", "relu", "tanh", "sigmoid", "exp", "log", "sqrt")
 BINARY = ("add", "sub", "mul", "div", "matmul")
-SHAPING = ("sum", "mean", "permute", "reshape", "softmax", "log_softmax")
+SHAPING = ("sum", "mean", "max", "getitem", "permute", "reshape", "softmax", "log_softmax")
 OPERATIONS = BINARY + UNARY + SHAPING
 EVERYWHERE = (None, *OPERATIONS)
+ELEMENTWISE = (None, "add", "sub", "mul", "div")
+OF_TENSORS, BY_NUMBER = " of tensors", " by a number"
+WALKS = ("within one pass", "path by path")  # ways of overwriting that are the walk's
 
 
 def only(op, *rules):
@@ -41,7 +45,8 @@ FAULTS = (
           "A tensor that is used twice gets a share of the gradient from each use.",
           "grad += share, not grad = share",
           "CS231n, Backpropagation notes: gradients add up at forks",
-          (("overwrite", True), ("overwrite", "within one pass")), EVERYWHERE),
+          (("overwrite", True), ("overwrite", "within one pass"), ("overwrite", "path by path"),
+           ("overwrite", (0,)), ("overwrite", (1,))), EVERYWHERE),
     Fault("repropagates-accumulated", "a gradient is sent on before it is complete, and then again",
           "A node may send its gradient on only once, when all its uses have contributed.",
           "visit nodes in reverse topological order; do not recurse from inside each rule",
@@ -53,12 +58,12 @@ FAULTS = (
           "derived; see micrograd's topological sort",
           (("order", "breadth"), ("order", "depth"), ("order", "stack"),
            ("order", "stack, marked early"), ("order", "breadth, last first"),
-           ("order", "depth, set"))),
+           ("order", "depth, set"), ("order", "breadth, set"))),
     Fault("topological-order-without-visited", "a node that is used twice is visited twice",
           "The list of nodes must hold each node once.",
           "keep a set of visited nodes while building the list",
           "derived from the topological sort of Karpathy's lecture",
-          (("order", "unvisited"),)),
+          (("order", "unvisited"), ("order", "unvisited, set"))),
     Fault("order-not-reversed", "the nodes are visited from the inputs to the result",
           "Backward begins at the result: its inputs get nothing before it has sent.",
           "for node in reversed(order): node._backward()",
@@ -78,7 +83,7 @@ FAULTS = (
           "Chain rule: what comes from above, times the local derivative.",
           "grad += local derivative * out.grad",
           "derived: passes every check whose upstream gradient is 1",
-          (("upstream", "ignored"),), EVERYWHERE),
+          (("upstream", "ignored"), ("upstream", (0,)), ("upstream", (1,))), EVERYWHERE),
     Fault("interior-gradients-not-cleared", "a second backward() starts from the first one's sums",
           "Only leaves accumulate over calls; what is in between starts from 0 each time.",
           "set the gradients of interior nodes to 0 at the start of backward()",
@@ -166,12 +171,13 @@ FAULTS = (
           "An entry that broadcasting has copied gets the sum over its copies.",
           "sum the gradient over the axes that broadcasting added or stretched",
           "jimfleming/differentiation issue 1",
-          (("broadcast", "kept"),)),
+          (("broadcast", "kept"), ("broadcast", "only added axes"),
+           ("broadcast", "only stretched axes"), ("broadcast", "axes lost")), ELEMENTWISE),
     Fault("broadcast-averaged", "the gradient of a broadcast input is the mean over its copies",
           "Each copy contributes in full: shares are added, not averaged.",
           "sum, not mean, over the axes that broadcasting added or stretched",
           "jimfleming/differentiation issue 1",
-          (("broadcast", "mean"),)),
+          (("broadcast", "mean"),), ELEMENTWISE),
     Fault("matmul-not-transposed", "a factor of a matrix product is not transposed",
           "The shapes say it: (n, k) @ (k, m) is (n, m); back to (n, k) leads the transpose.",
           "dx = g @ w.T and dw = x.T @ g", "CS231n, Backpropagation notes",
@@ -193,20 +199,35 @@ FAULTS = (
           (only("permute", lambda g, y, x, dims: g), only("reshape", lambda g, y, x, shape: g),
            only("permute", lambda g, y, x, dims: g.reshape(x.shape)),
            only("reshape", lambda g, y, x, shape: g.reshape(x.shape, order="F")))),
+    Fault("sum-axis-not-restored", "the axis that a sum took away is not put back",
+          "Every entry gets the gradient of the sum it went into: along the axis that was summed.",
+          "np.broadcast_to(np.expand_dims(g, axis), x.shape)", "derived",
+          (only("sum", lambda g, y, x, dim, keepdim: g * np.ones_like(x)),
+           only("sum", lambda g, y, x, dim, keepdim: g))),
+    Fault("max-gradient-spread", "every entry gets the gradient of the largest one",
+          "Only the entry that was the largest changes the maximum.",
+          "g * (x == y)", "derived",
+          (only("max", lambda g, y, x, dim, keepdim: g * np.ones_like(x)),
+           only("max", lambda g, y, x, dim, keepdim: g * x),)),
     Fault("softmax-wrong-axis", "softmax sums over the wrong axis",
           "Each row is a distribution of its own: rows, not columns, sum to 1.",
           "np.exp(z) / np.exp(z).sum(axis=-1, keepdims=True)",
           "Stack Overflow 76450489",
-          (("axis", 0), only("softmax", mirrored),)),
+          (("columns", ("softmax",)), ("columns", ("log_softmax",)),
+           ("columns", ("softmax", "log_softmax")), only("softmax", mirrored),
+           only("log_softmax", lambda g, y, x, dim: g - np.exp(y) * g.sum(0, keepdims=True)))),
     Fault("softmax-diagonal-only", "softmax is differentiated entry by entry",
           "When one logit grows, the other probabilities fall.",
           "dx = y * (g - (g * y).sum(axis=-1, keepdims=True))", "derived",
-          (only("softmax", lambda g, y, x, dim: g * y * (1 - y)),)),
+          (only("softmax", lambda g, y, x, dim: g * y * (1 - y)),
+           only("log_softmax", lambda g, y, x, dim: g - np.exp(y) * g),
+           only("log_softmax", lambda g, y, x, dim: g * (1 - np.exp(y))))),
     Fault("softmax-unstable", "softmax is nan where logits are large",
           "exp overflows; subtracting the largest logit first changes nothing else.",
           "z = z - z.max(axis=-1, keepdims=True) before np.exp",
           "Stack Overflow 76450489",
-          (("overflow", True),)),
+          (("overflow", ("softmax",)), ("overflow", ("log_softmax",)),
+           ("overflow", ("softmax", "log_softmax")))),
     # --- forward ---
     Fault("reflected-operands-swapped", "2 - a is computed as a - 2 (or 2 / a as a / 2)",
           "__rsub__ is asked of the right operand: self is what is subtracted.",
@@ -227,7 +248,18 @@ REFLECTED = Fault("reflected-operator-missing", "an operator fails with a number
 BY_ID = {fault.id: fault for fault in (*FAULTS, REFLECTED)}
 
 
+@functools.cache
 def switches():
-    """Every switch of the table, each at each of its places."""
-    return [Switch(fault.id, kind, value, place) for fault in FAULTS
-            for kind, value in fault.switches for place in (fault.places or (None,))]
+    """Every switch of the table, each at each of its places; always the same ones."""
+    found = [Switch(fault.id, kind, value, place) for fault in FAULTS
+             for kind, value in fault.switches for place in (fault.places or (None,))
+             if place is None or value not in WALKS and (
+                 value not in ((0,), (1,)) or place in BINARY)]
+    for s in [*found]:  # needle has classes of their own for a tensor and a number
+        for part in (OF_TENSORS, BY_NUMBER):
+            if s.kind == "rules" and {op for op, _ in s.value} <= {*ELEMENTWISE}:
+                rules = {(op + part, i): rule for (op, i), rule in s.value.items()}
+                found.append(s._replace(value=rules))
+            elif s.place in ELEMENTWISE[1:] and s.kind != "broadcast":
+                found.append(s._replace(place=s.place + part))
+    return tuple(found)

@@ -21,6 +21,9 @@ SQUARE_WEIGHTS = ((1.0, -2.0), (3.0, 0.5))
 WIDE = ((1.0, 0.5, -0.5, 2.0), (-1.0, 1.5, 0.7, 0.2), (0.4, -0.6, 1.1, -1.3))
 WIDE_WEIGHTS = ((0.3, 1.0, -0.8, 0.6), (1.4, -0.2, 0.9, -1.7))
 FUNCTIONS = ("relu", "tanh", "sigmoid", "exp", "log", "sqrt")
+ARRAY_FUNCTIONS = ("sum", "sum_keepdims", "mean", "max", "transpose", "reshape", "softmax",
+                   "log_softmax")
+LARGE = ((1000.0, 0.0, 1.0), (0.0, 2.0, -3.0))
 
 
 def graphs(*rows):
@@ -30,7 +33,7 @@ def graphs(*rows):
 def scalar_graphs():
     """Graphs of single numbers."""
     one = [("y = a + b", B), ("y = a * b", B), ("y = a - b", B), ("y = -a", A), ("y = a / b", B),
-           ("y = a ** 3", A), ("y = a ** 2", A)]
+           ("y = a ** 3", A), ("y = a ** 2", A), ("y = a ** -1", A)]
     one += [(f"y = {f}(a)", POSITIVE) for f in FUNCTIONS]
     one += [("y = relu(a)", A), ("y = relu(a)", {"a": 0.0})]
     numbers = [(f"y = {x}", {"a": -3.0})  # not -2: there 2 / a is a / 2
@@ -47,6 +50,8 @@ def scalar_graphs():
     deep = [("c = a * b; d = a + b; y = c * d", B),
             ("b = a * 3; c = b * 2; d = c * b; y = d + b", {"a": 2.0}),
             ("b = a * 3; c = b * 2; d = b * c; y = b + d", {"a": 2.0}),
+            ("b = a * 3; c = b * 2; d = c * 2; e = d * 2; y = e * b", A),
+            ("b = a * 3; c = b * 2; d = c * 2; e = d * 2; y = b * e", A),
             ("c = a * b; d = c + c; e = d * c; y = e + a", B),
             ("c = a + b; d = c * c; e = d + c; f = e * d; y = f + c", B),
             ("c = a * a; d = c * c; e = d + d; y = c * e", A)]
@@ -71,8 +76,15 @@ def array_graphs():
              ("c = transpose(a); y = sum(c * w)", {"a": SQUARE, "w": OTHER}),
              ("c = reshape(a); y = sum(c * w)", {"a": TABLE, "w": TALL}),
              ("c = softmax(a); y = sum(c * w)", w), ("c = log_softmax(a); y = sum(c * w)", w),
-             ("c = softmax(a); y = sum(c * w)", {"a": ((1000.0, 0.0, 1.0), (0.0, 2.0, -3.0)),
-                                                "w": WEIGHTS}),
+             ("c = softmax(a); y = sum(c * w)", {"a": LARGE, "w": WEIGHTS}),
+             ("c = log_softmax(a); y = sum(c * w)", {"a": LARGE, "w": WEIGHTS}),
+             ("c = sum(a, 0); y = sum(c * w)", {"a": TABLE, "w": ROW}),
+             ("c = sum(a, 1); y = sum(c * w)", {"a": TABLE, "w": (2.0, -1.0)}),
+             ("c = sum(a, 1); y = sum(c * w)", {"a": SQUARE, "w": (2.0, -1.0)}),
+             ("c = sum_keepdims(a, 1); y = sum(c * w)", {"a": TABLE, "w": COLUMN}),
+             ("y = max(a)", a), ("c = max(a); y = c * 3", a),
+             ("c = a[0]; y = sum(c * w)", {"a": TABLE, "w": ROW}),
+             ("c = a[0]; d = a[1]; y = sum(c * d)", a),
              ("c = relu(a); y = sum(c * w)", w), ("c = tanh(a); y = sum(c * w)", w),
              ("c = a @ b; d = c + a; y = sum(d * d)", {"a": SQUARE, "b": OTHER}),
              ("c = a + b; d = relu(c); y = mean(d * c)", {"a": TABLE, "b": ROW})]

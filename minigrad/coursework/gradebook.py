@@ -5,7 +5,10 @@ end; whatever happens in between, a results.json is found.
 """
 
 import json
+import math
+import os
 import textwrap
+import time
 
 from minigrad import io
 from minigrad.coursework.grading import AssignmentError, Grader
@@ -28,24 +31,25 @@ def problems(checked):
     """What is wrong in one check, a line each."""
     if checked.failure:
         return [checked.failure]
-    return [f"{name} {problem}" for name, problem in checked.wrong.items()]
+    if len(checked.wrong) > 1 and not checked.earned and len(set(checked.wrong.values())) == 1:
+        return [*set(checked.wrong.values())]
+    return [f"{name}{':' * (';' in name)} {problem}" for name, problem in checked.wrong.items()]
 
 
 def advice(finding, level):
     """What a student is told about a finding: lines."""
     if level == "none":
         return []
-    if finding.verdict in ("unwritten", "failed", "unknown"):
+    if not finding.causes:
         return [finding.title]
     lines = []
     if level in ("concept", "formula"):
         kind = "another convention" if finding.verdict == "convention" else "what it looks like"
         kind += ", in most places" if finding.partly else ""
         lines.append(f"{kind}: {finding.title}")
-    lines.append(finding.hint(level))
+    lines += finding.hint(level).splitlines()
     if finding.ties and level != "where":
-        others = " or ".join("; and ".join(row.title for row in tie) for tie in finding.ties[:3])
-        lines.append(f"the same numbers come from: {others}")
+        lines.append(f"the same numbers come from: {' or '.join(finding.ties[:3])}")
     return lines
 
 
@@ -57,8 +61,16 @@ def report(grade):
         lines.append(f"{points(checked.earned):>5} / {most:<4} {checked.check.title}")
         if not checked.check.hidden:
             lines += [wrapped(text, " " * 13) for text in problems(checked)]
+    unwritten = [finding.group for finding in grade.findings if finding.verdict == "unwritten"]
+    if unwritten and grade.hints != "none":
+        names = ", ".join(filter(None, unwritten))
+        lines += ["", wrapped(f"not written yet{': ' * bool(names)}{names}", "")]
     for finding in grade.findings:
-        told = advice(finding, grade.hints)
+        if finding.verdict == "unwritten":
+            continue
+        seen = any(not one.right and not one.check.hidden for one in grade.checks
+                   if one.check.group == finding.group)
+        told = advice(finding, grade.hints) if seen else []
         if told:
             lines += ["", finding.group or "all together"] + [wrapped(text) for text in told]
     return "\n".join(lines) + "\n"
@@ -77,11 +89,25 @@ def gradescope(grade, seconds=None):
             "max_score": check.most, "status": "passed" if checked.right else "failed",
             "output": "\n".join(output), "output_format": "text",
             "visibility": "hidden" if check.hidden else "visible"})
+    extra = {"misconceptions": grade.misconceptions, "seed": grade.seed}
+    if grade.unknown:
+        extra["unknown"] = plain(grade.unknown)
+    if grade.notes:
+        extra["notes"] = grade.notes
     result = {"score": round(grade.score, 4), "output": f"{grade.title}", "output_format": "text",
-              "tests": tests, "extra_data": {"misconceptions": grade.misconceptions}}
+              "tests": tests, "extra_data": extra}
     if seconds is not None:
         result["execution_time"] = round(seconds)
     return result
+
+
+def plain(value):
+    """Numbers as JSON has them: it knows no NaN and no infinity, so these become texts."""
+    if isinstance(value, dict):
+        return {name: plain(x) for name, x in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(x) for x in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def nothing(message):
@@ -91,6 +117,7 @@ def nothing(message):
 
 
 def write_json(path, result):
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     io.replace_file(path, (json.dumps(result, indent=1) + "\n").encode())
 
 
@@ -98,8 +125,10 @@ def graded_into(path, assignment, submission, *, hints=None, seed=None):
     """Grades and writes results.json under path, whatever happens: (Grade or None, message)."""
     write_json(path, nothing("The grader was stopped before it was done. Please hand in again, or "
                              "tell your instructor."))
+    begin = time.monotonic()
     try:
         grade = Grader(assignment, seed=seed).grade(submission, hints=hints)
+        write_json(path, gradescope(grade, time.monotonic() - begin))
     except (AssignmentError, SettingsError, OSError) as error:
         message = f"The grader could not grade this: {error}"
         write_json(path, nothing(message))
@@ -108,5 +137,4 @@ def graded_into(path, assignment, submission, *, hints=None, seed=None):
         write_json(path, nothing(f"The grader stopped: {type(error).__name__}. Please tell your "
                                  "instructor."))
         raise
-    write_json(path, gradescope(grade))
     return grade, ""

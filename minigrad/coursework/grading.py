@@ -1,22 +1,21 @@
 """Grades a submission: points per quantity, and the mistake that gives the student's numbers.
 
-The one trick: the grader and the reference never meet the submission. Three things run in separate
-processes, the submission, the reference, and the reference with known mistakes in it; each only
-answers with numbers, and the numbers are compared here.
+The one trick: what is right and the submission never meet. The submission runs in a process of its
+own and only answers with numbers; they are compared here, and named here.
 """
 
-import itertools
+import hashlib
 import os
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from minigrad.coursework import sandbox
+from minigrad.coursework import findings, sandbox
 from minigrad.coursework.assignment import load
+from minigrad.coursework.checks import NOT_YET
+from minigrad.coursework.notebooks import cells_of
 
-PAIRS = 300        # pairs of mistakes that are tried where no single one explains the numbers
-LARGEST = 1 << 20  # bytes of a submission
-ROUNDING = 1e-12   # what sums that should be 0 leave over
+LARGEST = 1 << 22  # bytes of a submission; notebooks hold pictures
 
 
 class AssignmentError(RuntimeError):
@@ -39,46 +38,15 @@ class Checked:
 
 
 @dataclass
-class Finding:
-    """What explains the numbers of a group of checks.
-
-    verdict: "mistake", "convention", "unwritten", "failed" or "unknown"; causes: the Mistakes that
-    together give these numbers; ties: other sets as small that give them too; partly: they give
-    the numbers of most probes that are wrong, not of all.
-    """
-
-    group: str
-    verdict: str
-    causes: tuple = ()
-    ties: list = field(default_factory=list)
-    partly: bool = False
-
-    @property
-    def ids(self):
-        return tuple(cause.id for cause in self.causes) or (self.verdict,)
-
-    @property
-    def title(self):
-        """What was found, in a line."""
-        return {"unwritten": "not written yet",
-                "failed": "it stops with an error that no known mistake explains",
-                "unknown": "no known mistake gives these numbers"}.get(
-                    self.verdict, "; and ".join(cause.title for cause in self.causes))
-
-    def hint(self, level):
-        """What students are told, lines of the chosen level; "" for level none."""
-        return " ".join(filter(None, (cause.hint(level) for cause in self.causes)))
-
-
-@dataclass
 class Grade:
-    """A graded submission: .score, .most, .checks, .findings."""
+    """A graded submission: .score, .most, .checks, .findings; notes are for the instructor."""
 
     title: str
     checks: list
     findings: list
     hints: str
-    seconds: float = 0.0
+    seed: int = 0
+    notes: list = field(default_factory=list)
 
     @property
     def score(self):
@@ -93,173 +61,139 @@ class Grade:
         """The ids of all that was found, each once."""
         return list(dict.fromkeys(id for finding in self.findings for id in finding.ids))
 
+    @property
+    def unknown(self):
+        """{group: the numbers} of what no known mistake explains; a rule's are a trace."""
+        return {finding.group: finding.numbers for finding in self.findings if finding.numbers}
+
 
 def grade(assignment, submission, *, hints=None, seed=None):
-    """The Grade of a submission, the path of a .py file, for the path of an ASSIGNMENT.toml.
+    """The Grade of a submission, the path of a .py or .ipynb file, for the path of an
+    ASSIGNMENT.toml.
 
     hints: how much students are told, "none", "where", "concept" or "formula" (default: what the
-    assignment says). Raises AssignmentError and SettingsError for a broken assignment, OSError for
-    a file that cannot be read; nothing for what a submission does.
+    assignment says). seed: other numbers, for each class or student (see `seed_of`). Raises
+    AssignmentError and SettingsError for a broken assignment, OSError for a file that cannot be
+    read; nothing for what a submission does.
     """
     return Grader(assignment, seed=seed).grade(submission, hints=hints)
+
+
+def seed_of(student, seed=0):
+    """A student's own seed: the same whenever it is asked for, told by nothing but the name."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{student}".encode()).digest()[:4], "big")
 
 
 class Grader:
     """Grades many submissions of an assignment; runs the reference and its mistakes once."""
 
     def __init__(self, assignment, *, seed=None):
-        self.assignment = load(assignment) if isinstance(assignment, str) else assignment
+        self.assignment = (load(assignment) if isinstance(assignment, (str, os.PathLike))
+                           else assignment)
         self.seed = self.assignment.seed if seed is None else seed
-        self.variants = {}
-        names = [check.probe for check in self.assignment.checks]
-        self.reference, = self.run([self.assignment.solution], names)
-        for name, outcome in self.reference.items():
-            problems = [f"{key} {value}" for key, value in outcome.values.items()
-                        if isinstance(value, str) or not np.isfinite(value).all()]
-            if outcome.failure or problems or not outcome.values:
-                raise AssignmentError(
-                    f"the reference solution fails probe {name}: "
-                    + (words(outcome.failure) if outcome.failure else ", ".join(problems)
-                       or "it returns no quantities"))
+        checks = self.assignment.checks
+        self.checks = {check.name: check for check in checks}
+        for check in checks:  # the catalogue of graphs, for names alone
+            if check.kind[0] == "engine":
+                rest = check.rest()
+                self.checks.setdefault(rest.name, rest)
+        outcomes, = self.run([self.assignment.solution], [check.name for check in checks])
+        self.expected = {}
+        for check in checks:
+            self.expected[check.name] = self.right(check, outcomes[check.name])
+        self.edits = findings.Edits(self.assignment, self.run, outcomes)
 
-    def run(self, sources, probes):
+    def right(self, check, outcome):
+        """The right {quantity: numbers} of a check; the reference solution must have them."""
+        if outcome.failure:
+            raise AssignmentError(f"the reference solution fails probe {check.name}: "
+                                  + words(outcome.failure))
+        expected = check.expected(self.seed)
+        if expected is None:
+            expected = outcome.values
+            problems = [f"{name} {value}" for name, value in expected.items()
+                        if isinstance(value, str) or not np.isfinite(value).all()]
+        else:
+            problems = [f"{name} {problem}" for name, problem in check.wrong(
+                outcome.values, expected, self.assignment.tolerance).items()
+                        ] if not set(check.shares(expected)) - set(expected) else []
+        if problems or not expected:
+            raise AssignmentError(f"the reference solution fails probe {check.name}: "
+                                  + (", ".join(problems) or "it returns no quantities"))
+        if unknown := set(check.shares(expected)) - set(expected):
+            raise AssignmentError(f"check {check.name} gives points for {sorted(unknown)[0]!r}; "
+                                  f"its quantities are {', '.join(expected)}")
+        return expected
+
+    def run(self, sources, names):
         """`sandbox.run` with what the assignment says."""
         a = self.assignment
-        return sandbox.run(sources, a.probes, probes, seed=self.seed, data=a.data,
-                           limits=a.limits, private=[a.folder])
+        probes = [self.checks[name].probe(a.probes, self.seed) for name in names]
+        return sandbox.run(sources, probes, seed=self.seed, data=a.data, limits=a.limits,
+                           private=[a.folder])
 
     def grade(self, submission, *, hints=None):
         """The Grade of a submission, the path of a file."""
-        names = [check.probe for check in self.assignment.checks]
-        text, problem = text_of(submission)
+        source, problem = source_of(submission)
         if problem:
-            outcomes = dict.fromkeys(names, sandbox.failed("error", problem))
+            outcomes = dict.fromkeys(self.checks, sandbox.failed("error", problem))
         else:
-            outcomes, = self.run([text], names)
-        checks = [self.checked(check, outcomes[check.probe]) for check in self.assignment.checks]
-        findings = []
-        for group in self.assignment.groups:
-            if not all(one.right for one in checks if one.check.group == group):
-                findings.append(self.finding(group, outcomes, findings))
-        return Grade(self.assignment.title, checks, findings, hints or self.assignment.hints)
+            outcomes, = self.run([source], list(self.checks))
+        return self.judged(outcomes, hints)
 
-    # --- points ----------------------------------------------------------------------------------
+    def judged(self, outcomes, hints=None):
+        """The Grade of a submission of which there are outcomes, by check."""
+        checks = [self.checked(check, outcomes[check.name]) for check in self.assignment.checks]
+        result = Grade(self.assignment.title, checks, [], hints or self.assignment.hints, self.seed)
+        for group in self.assignment.groups:
+            wrong = [one for one in checks if one.check.group == group and not one.right]
+            if not wrong:
+                continue
+            try:
+                found = self.finding(group, wrong, outcomes, result.findings)
+            except Exception as error:  # points do not depend on names for mistakes
+                found = findings.Finding(group, "unknown")
+                result.notes.append(f"{group or 'all checks'}: the search for mistakes failed: "
+                                    f"{type(error).__name__}: {error}")
+            result.findings.append(found)
+        return result
 
     def checked(self, check, outcome):
         """The points of one check."""
-        expected = self.reference[check.probe].values
+        expected = self.expected[check.name]
         shares = check.shares(expected)
-        if unknown := set(shares) - set(expected):
-            raise AssignmentError(f"check {check.probe} gives points for {sorted(unknown)[0]!r}; "
-                                  f"its probe returns {', '.join(expected)}")
         if outcome.failure:
             return Checked(check, 0.0, list(shares), {}, words(outcome.failure))
-        tolerance, wrong, earned = self.assignment.tolerance, {}, 0.0
-        for name, points in shares.items():
-            problem = difference(outcome.values.get(name, "is missing"), expected[name], tolerance)
-            if problem:
-                wrong[name] = problem
-            else:
-                earned += points
+        wrong = check.wrong(outcome.values, expected, self.assignment.tolerance)
+        earned = sum(points for name, points in shares.items() if name not in wrong)
         return Checked(check, check.most if not wrong else earned, list(shares), wrong)
 
-    # --- names for mistakes ----------------------------------------------------------------------
-
-    def finding(self, group, outcomes, before):
-        """The Finding for a group in which something is wrong. A mistake that was found in a group
-        before explains this one, if it can."""
-        found = {row for finding in before for row in finding.causes}
-        probes = [check.probe for check in self.assignment.checks if check.group == group]
-        failures = [outcomes[name].failure for name in probes]
-        bad = [name for name in probes
-               if not same(outcomes[name], self.reference[name], self.assignment.tolerance)]
-        if all(unwritten(outcomes[name]) for name in bad):
-            return Finding(group, "unwritten")
-        rows = [row for row in self.assignment.mistakes if group in row.groups]
-        for size in (1, 2):
-            sets = list(itertools.islice(itertools.combinations(rows, size), PAIRS))
-            fitting = [causes for causes, variant in zip(sets, self.variants_of(sets, probes))
-                       if variant and self.explains(variant, outcomes, probes,
-                                                    found.issuperset(causes))]
-            if fitting:
-                return chosen(group, fitting, found)
-        fitting = self.most_of(rows, outcomes, probes, bad)
-        if fitting:
-            return chosen(group, fitting, found, partly=True)
-        return Finding(group, "failed" if all(failures) else "unknown")
-
-    def most_of(self, rows, outcomes, probes, bad):
-        """The mistakes, as sets of one, that give the student's wrong numbers in most of the
-        probes that are wrong, at least two thirds: code of another build than the reference, such
-        as a quotient that is no power, does not carry a mistake to the very same places."""
-        hits = {}
-        for (row,), variant in zip([(row,) for row in rows],
-                                   self.variants_of([(row,) for row in rows], probes)):
-            hits[row] = sum(not outcomes[name].failure and
-                            same(outcomes[name], variant[name], self.assignment.tolerance)
-                            for name in bad)
-        best = max(hits.values(), default=0)
-        if 3 * best < 2 * len(bad):
-            return []
-        return [(row,) for row, count in hits.items() if count == best]
-
-    def variants_of(self, sets, probes):
-        """The outcomes of the solution with each set of mistakes in it; None where two cannot
-        stand together."""
-        keys = [(causes, tuple(probes)) for causes in sets]
-        texts = {}
-        for causes, key in zip(sets, keys):
-            if key not in self.variants:
-                text = self.assignment.solution
-                for row in causes:
-                    text = None if text is None else row.made_in(text)
-                self.variants[key] = None
-                if text is not None:
-                    texts[key] = text
-        if texts:
-            self.variants.update(zip(texts, self.run(list(texts.values()), probes)))
-        return [self.variants[key] for key in keys]
-
-    def explains(self, variant, outcomes, probes, seen=False):
-        """Does a variant give the student's numbers in all probes, and wrong ones in one?
-
-        Where the student's code stopped with an error there are no numbers: there the variant must
-        be wrong in any way, or stop too. What is not written yet says nothing. seen: whether the
-        mistake was recognized in another group before.
-        """
-        for name in probes:
-            mine, its = outcomes[name], variant[name]
-            if unwritten(mine):
-                continue
-            right = same(its, self.reference[name], self.assignment.tolerance)
-            if mine.failure:
-                if right:
-                    return False
-                seen |= bool(its.failure) and mine.failure["type"] == its.failure["type"]
-            elif not same(mine, its, self.assignment.tolerance):
-                return False
-            else:
-                seen |= not right
-        return seen
+    def finding(self, group, wrong, outcomes, before):
+        """The Finding for a group in which some checks are wrong."""
+        if all(unwritten(one, outcomes[one.check.name]) for one in wrong):
+            return findings.Finding(group, "unwritten")
+        checks = [check for check in self.checks.values() if check.group == group]
+        kind = checks[0].kind[0]
+        edited = None
+        if kind == "probe" or any(group in row.groups for row in self.assignment.mistakes):
+            edited = self.edits.finding(group, outcomes, before)
+        if kind == "probe" or edited and edited.causes and not edited.partly:
+            return edited
+        if kind == "engine":
+            return findings.of_engine(group, checks[::-1], outcomes, self.seed)
+        return findings.of_rule(group, checks, outcomes, self.seed, before)
 
 
-def chosen(group, fitting, found, partly=False):
-    """The Finding for the sets of mistakes that fit; those found in a group before come first."""
-    causes = next((one for one in fitting if found.issuperset(one)), fitting[0])
-    ids = {row.id for row in causes}
-    ties = [] if found.issuperset(causes) else [
-        one for one in fitting if {row.id for row in one} != ids]
-    convention = all(cause.convention for cause in causes)
-    return Finding(group, "convention" if convention else "mistake", causes, ties, partly)
+def unwritten(checked, outcome):
+    """Is all that is wrong in a check not written yet?"""
+    if checked.failure:
+        return findings.unwritten(outcome)
+    return all(problem == NOT_YET for problem in checked.wrong.values())
 
 
-def unwritten(outcome):
-    """Did the submission stop at `raise NotImplementedError()`?"""
-    return bool(outcome.failure) and outcome.failure["type"] == "NotImplementedError"
-
-
-def text_of(submission):
-    """(text, "") of a submission's file, or ("", what is wrong with it). Raises OSError."""
+def source_of(submission):
+    """(text or cells, "") of a submission's file, or ("", what is wrong with it). Raises OSError.
+    """
     if os.path.islink(submission):
         return "", "the submission is a link to another file"
     with open(submission, "rb") as file:
@@ -267,44 +201,18 @@ def text_of(submission):
     if len(content) > LARGEST:
         return "", f"the file is larger than {LARGEST} bytes"
     try:
-        return content.decode("utf-8-sig"), ""
+        text = content.decode("utf-8-sig")
+        return (cells_of(text) if str(submission).endswith(".ipynb") else text), ""
     except UnicodeDecodeError as error:
         return "", f"the file is not UTF-8 text: {error}"
-
-
-def same(a, b, tolerance):
-    """Do two outcomes have the same numbers?"""
-    if a.failure or b.failure:
-        return bool(a.failure and b.failure) and a.failure["type"] == b.failure["type"]
-    return a.values.keys() >= b.values.keys() and all(
-        not difference(a.values[name], value, tolerance) for name, value in b.values.items())
-
-
-def difference(given, expected, tolerance):
-    """Words for what is wrong with an array, "" if nothing is. The expected numbers are not told.
-
-    Numbers are right if they differ by less than tolerance times the largest expected one.
-    """
-    if isinstance(given, str) or isinstance(expected, str):
-        return "" if isinstance(given, str) and isinstance(expected, str) else str(given)
-    if given.shape != expected.shape:
-        return f"has shape {given.shape}, expected {expected.shape}"
-    finite = np.isfinite(expected)
-    scale = np.abs(expected[finite]).max(initial=0.0) or 1.0
-    with np.errstate(all="ignore"):
-        near = np.abs(given - expected) <= tolerance * scale + ROUNDING
-    right = near | (given == expected) | (np.isnan(given) & np.isnan(expected))
-    if right.all():
-        return ""
-    first = tuple(int(i) for i in np.argwhere(~right)[0]) if given.ndim else ()
-    where = f" from [{', '.join(map(str, first))}] on" if first else ""
-    bad = given[first] if np.isfinite(given[first]) else f"{given[first]} (not a number to use)"
-    return (f"differs{where}: you have {bad:.6g}" if not isinstance(bad, str)
-            else f"differs{where}: you have {bad}")
+    except ValueError as error:
+        return "", str(error)
 
 
 def words(failure):
     """An Outcome's failure as one line."""
     place = f" (line {failure['line']} of the submission)" if failure["line"] else ""
+    if failure["type"] == findings.UNWRITTEN and failure["text"] == "":
+        return f"not written yet{place}"
     kind = f"{failure['type']}: " if failure["type"] else ""
     return f"{kind}{failure['text']}{place}"

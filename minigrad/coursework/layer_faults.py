@@ -1,320 +1,286 @@
 """The known mistakes of a layer's backward: a table, one row each.
 
-The one trick: a row's test makes the wrong gradient from the right one, and compares. It returns
-what exactly was found (which factor, which axis) as a text, "" if there is nothing to add, or None.
+The one trick: a row names a function that makes the wrong gradient (layer_forms, layer_formulas).
+If the student's numbers are a constant times that gradient, the constant is a second mistake, and
+`constants` gives it a name: 1/x.shape[0], 2, sqrt(2), 1 - p.
 """
 
-import itertools
 from collections import namedtuple
 from fractions import Fraction
 
 import numpy as np
 
-LayerFault = namedtuple("LayerFault", "id title concept formula source test course",
-                        defaults=(None,))
+from minigrad.coursework import layer_formulas as formula
+from minigrad.coursework import layer_forms as form
+from minigrad.coursework.layer_forms import NEAR
 
-NEAR = 1e-4
-PRODUCTS = ("{0} @ {1}", "{0}.T @ {1}", "{0} @ {1}.T", "{0}.T @ {1}.T")
+LayerFault = namedtuple("LayerFault", "id title concept formula source forms course",
+                        defaults=(None, None))
 
-
-def near(x, y):
-    """Equal up to the error of the differences?"""
-    return np.shape(x) == np.shape(y) and bool(
-        np.all(np.abs(x - y) <= NEAR * max(np.max(np.abs(y), initial=0.0), 1e-3)))
-
-
-def factor(yours, right, at, name, bent, again):
-    """A constant ratio, named: 1/N and N where N is a size, else the number."""
-    if yours.shape != right.shape or not yours[~bent].size:
-        return None
-    y, d = yours[~bent], right[~bent]
-    if not np.any(y) or not np.any(d):
-        return None
-    k = float(y @ d / (d @ d))
-    return named_factor(k, at) if abs(k - 1) > NEAR and near(y, k * d) else None
+OUTPUT = "Chain rule: what comes from above, times the local derivative."
+SLOPES = "karpathy/nn-zero-to-hero issue 52"
+NOTES = "CS231n, Backpropagation notes"
 
 
-def named_factor(k, at):
-    sizes = sorted({n for x in (*at.arrays.values(), at.out) for n in (*x.shape, x.size)} - {0, 1})
-    for n in sizes:
-        if np.isclose(k, n, rtol=NEAR) and n != 2:
-            return f"times {n}, a size of the arrays"
-        if np.isclose(k, 1 / n, rtol=NEAR) and n != 2:
-            return f"divided by {n}, a size of the arrays"
-    simple = Fraction(k).limit_denominator(64)
-    return f"times {simple if np.isclose(float(simple), k, rtol=NEAR) else format(k, '.5g')}"
+def both(*functions):
+    """The forms of several functions, one after the other."""
+    def forms(yours, at, name):
+        for function in functions:
+            yield from function(yours, at, name)
+    return forms
 
 
-def counted(of, yours, right, at, name, bent, again):
-    """A factor that is a size (of = "divided"), or its inverse (of = "times")."""
-    found = factor(yours, right, at, name, bent, again)
-    return found if found and found.startswith(of) and "size" in found else None
+def row(cause, title, concept, cure, source, *functions):
+    forms = both(*functions) if functions else None
+    return LayerFault(cause, title, concept, cure, source, forms)
 
 
-def averaged(yours, right, at, name, bent, again):
-    found = counted("divided", yours, right, at, name, bent, again)
-    return found if found and stretched(at.arrays[name].shape, at.out.shape) else None
-
-
-def stretched(shape, to):
-    """Does broadcasting make `to` of a smaller shape?"""
-    try:
-        return shape != to and np.broadcast_shapes(shape, to) == to
-    except ValueError:
-        return False
-
-
-def two(yours, right, at, name, bent, again):
-    found = factor(yours, right, at, name, bent, again)
-    return found if found in ("times 2", "times 1/2") else None
-
-
-def sign(yours, right, at, name, bent, again):
-    return "" if factor(yours, right, at, name, bent, again) == "times -1" else None
-
-
-def zero(yours, right, at, name, bent, again):
-    return "" if not np.any(yours) and np.any(right) else None
-
-
-def upstream_ignored(yours, right, at, name, bent, again):
-    """The gradient of sum(out), or of any multiple of what arrives: the same numbers."""
-    made = again["forward"](*[x.copy() for x in at.arrays.values()])
-    other = gradient(again["backward"](at.g * -2.5 + 1.0, made[1]), at, name)
-    return "" if other is not None and np.any(yours) and near(other, yours) else None
-
-
-def gradient(made, at, name):
-    position = [*at.arrays].index(name)
-    if isinstance(made, dict):
-        return np.asarray(made.get(name, made.get(f"d{name}")), dtype=float)
-    made = made if isinstance(made, (tuple, list)) else (made,)
-    return np.asarray(made[position], dtype=float)
-
-
-def passed_on(yours, right, at, name, bent, again):
-    """The upstream gradient itself."""
-    return "" if near(yours, at.g) else None
-
-
-def transposed(yours, right, at, name, bent, again):
-    if right.ndim < 2 or right.T.shape != yours.shape:
-        return None
-    return "the transpose" if near(yours, right.T) else None
-
-
-def reordered(yours, right, at, name, bent, again):
-    """The right numbers in another order of axes."""
-    for order in ("C", "F"):
-        for axes in itertools.permutations(range(right.ndim)):
-            moved = np.transpose(right, axes).reshape(-1, order=order)
-            if yours.size == moved.size and near(yours.reshape(-1), moved):
-                return f"the right numbers, in the order of axes {axes}"
-    return None
-
-
-def products(yours, right, at, name, bent, again):
-    """A product of two arrays at hand that is not the right one, though shapes fit."""
-    arrays = {"dout": at.g, **{n: x for n, x in at.arrays.items() if x.dtype.kind == "f"}}
-    arrays = {n: x for n, x in arrays.items() if x.ndim == 2}
-    for (one, x), (other, w) in itertools.permutations(arrays.items(), 2):
-        for form in PRODUCTS:
-            a, b = x.T if "{0}.T" in form else x, w.T if "{1}.T" in form else w
-            if a.shape[1] == b.shape[0] and near(yours, a @ b):
-                return "it is " + form.format(one, other)
-    return None
-
-
-def unreduced(yours, right, at, name, bent, again):
-    """Summed over some axes it would be right."""
-    if yours.size <= right.size:
-        return None
-    for n in range(1, yours.ndim + 1):
-        for axes in itertools.combinations(range(yours.ndim), n):
-            total = yours.sum(axis=axes)
-            if total.size == right.size and near(total.reshape(-1), right.reshape(-1)):
-                return f"shape {yours.shape}; sum over axis {', '.join(map(str, axes))}"
-    return None
-
-
-def reduced_otherwise(how):
-    """The upstream gradient reduced over the wrong axes (or averaged over the right ones)."""
-    def test(yours, right, at, name, bent, again):
-        for n in range(1, at.g.ndim + 1):
-            for axes in itertools.combinations(range(at.g.ndim), n):
-                total = how(at.g, axis=axes)
-                if total.size == yours.size and near(yours.reshape(-1), total.reshape(-1)):
-                    return f"it is dout reduced over axis {', '.join(map(str, axes))}"
-        return None
-    return test
-
-
-def keepdims(yours, right, at, name, bent, again):
-    """The right numbers in a shape with more, or fewer, axes of length 1."""
-    if yours.shape == right.shape or yours.size != right.size:
-        return None
-    return f"shape {yours.shape} for {right.shape}" if near(yours.ravel(), right.ravel()) else None
-
-
-def overwritten(yours, right, at, name, bent, again):
-    """Only the last of several rows, columns or uses arrives: one slice along an axis of dout."""
-    for axis, size in enumerate(at.g.shape):
-        for i in (size - 1, 0) if size > 1 else ():
-            part = np.zeros_like(at.g)
-            part[(slice(None),) * axis + (i,)] = at.g[(slice(None),) * axis + (i,)]
-            made = numeric(again["forward"], at, name, part)
-            if near(yours, made):
-                place = "last" if i else "first"
-                return f"only the {place} index of axis {axis} of dout has arrived"
-    return None
-
-
-def numeric(forward, at, name, g):
-    """The gradient of sum(out * g), by central differences."""
-    x, made = at.arrays[name], np.empty(at.arrays[name].shape)
-    for index in np.ndindex(x.shape):
-        sides = []
-        for h in (1e-5, -1e-5):
-            moved = {n: a.copy() for n, a in at.arrays.items()}
-            moved[name][index] += h
-            out = forward(*moved.values())
-            sides.append((np.asarray(out[0] if isinstance(out, tuple) else out) * g).sum())
-        made[index] = (sides[0] - sides[1]) / 2e-5
-    return made
-
-
-def elementwise(yours, at, *derivatives):
-    """Is it the upstream gradient times one of these?"""
-    with np.errstate(all="ignore"):
-        return "" if any(near(yours, at.g * d) for d in derivatives) else None
-
-
-def tanh_not_squared(yours, right, at, name, bent, again):
-    if not near(at.out, np.tanh(at.arrays[name])):
-        return None
-    return elementwise(yours, at, 1 - at.out)
-
-
-def from_input(yours, right, at, name, bent, again):
-    x = at.arrays[name]
-    if x.shape != at.out.shape:
-        return None
-    return elementwise(yours, at, 1 - x**2, x * (1 - x))
-
-
-def softmax_diagonal(yours, right, at, name, bent, again):
-    if not rows_sum_to_one(at, name):
-        return None
-    return "" if near(yours, at.g * at.out * (1 - at.out)) else None
-
-
-def rows_sum_to_one(at, name):
-    """Is the output that of a softmax over the last axis?"""
-    x, y = at.arrays[name], at.out
-    return x.shape == y.shape and y.ndim > 0 and near(y.sum(-1), np.ones(y.shape[:-1]))
-
-
-def softmax_axis(yours, right, at, name, bent, again):
-    y = at.out
-    if y.ndim != 2 or not rows_sum_to_one(at, name):
-        return None
-    return "" if near(yours, y * (at.g - (at.g * y).sum(0, keepdims=True))) else None
-
-
-def masked_otherwise(yours, right, at, name, bent, again):
-    """The gradient passed on, or masked by the sign of the wrong thing."""
-    x = at.arrays[name]
-    if x.shape != at.g.shape:
-        return None
-    for mask, words in ((np.ones_like(x), "no mask"), (at.g > 0, "masked by dout > 0"),
-                        (x < 0, "masked by x < 0"), (at.out, "times the output")):
-        if near(at.out, np.maximum(x, 0)) and near(yours, at.g * mask):
-            return words
-    return None
-
-
-# fmt: off
 FAULTS = (
-    LayerFault("upstream-ignored", "it does not depend on the gradient that arrives",
-               "Chain rule: what comes from above, times the local derivative.",
-               "multiply with dout", "derived: passes every check with dout = 1", upstream_ignored),
-    LayerFault("gradient-missing", "it is zero everywhere",
-               "Does this input matter for the output? Then it has a gradient.",
-               "assign what was computed, and return it", "derived", zero),
-    LayerFault("relu-mask-missing", "relu passes on more, or other, entries than it should",
-               "Where relu gave 0, a small change of its input changes nothing.",
-               "dx = dout * (x > 0)", "CS231n assignment 1, relu_backward", masked_otherwise),
-    LayerFault("tanh-not-squared", "the square is missing in the derivative of tanh",
-               "The derivative of tanh is 1 minus the square of its output.",
-               "dx = dout * (1 - y**2)", "calculus",
-               tanh_not_squared),
-    LayerFault("derivative-from-input", "a derivative that is written in the output is given the input",
-               "exp, tanh and sigmoid have derivatives that are short in their output.",
-               "tanh: 1 - y**2; sigmoid: y * (1 - y); exp: y", "karpathy/nn-zero-to-hero issue 52",
-               from_input),
-    LayerFault("softmax-diagonal-only", "softmax is differentiated entry by entry",
-               "When one logit grows, the other probabilities fall.",
-               "dx = y * (dout - (dout * y).sum(axis=-1, keepdims=True))", "derived", softmax_diagonal),
-    LayerFault("softmax-wrong-axis", "softmax sums over the wrong axis",
-               "Each row is a distribution of its own.",
-               "sum over axis=-1, with keepdims=True", "Stack Overflow 76450489", softmax_axis),
-    LayerFault("broadcast-not-undone", "the gradient has the shape of the output, not of the input",
-               "An entry that broadcasting has copied gets the sum over its copies.",
-               "db = dout.sum(axis=0)", "jimfleming/differentiation issue 1", unreduced),
-    LayerFault("broadcast-averaged", "the mean over the batch is taken where the sum belongs",
-               "Each copy contributes in full: shares are added, not averaged.",
-               "db = dout.sum(axis=0), not .mean(axis=0)", "jimfleming/differentiation issue 1", averaged),
-    LayerFault("gradient-shape", "the numbers are right, the shape is not",
-               "A gradient has the shape of its input.", "dx = dx.reshape(x.shape)", "CS231n, affine_backward",
-               keepdims),
-    LayerFault("broadcast-wrong-axis", "it is summed over the wrong axis",
-               "Sum over the axis that the input does not have.",
-               "db = dout.sum(axis=0): one entry per column", "coursework with square arrays",
-               reduced_otherwise(np.sum)),
-    LayerFault("matmul-not-transposed", "a factor of a matrix product is not transposed",
-               "The shapes say it, if they are not square: back to the input leads the transpose.",
-               "dx = dout @ w.T and dw = x.T @ dout", "CS231n, Backpropagation notes", products),
-    LayerFault("gradient-transposed", "it is the transpose of the right gradient",
-               "A gradient has the shape of its input, entry for entry.",
-               "dw[i, j] is the derivative by w[i, j]", "derived", transposed),
-    LayerFault("axes-reordered", "the numbers are right, but in the wrong places",
-               "Backward undoes a transpose or a reshape in the same order.",
-               "dx = dout.reshape(x.shape); a transpose with the inverse order of axes", "derived", reordered),
-    LayerFault("factor-two", "it is twice or half of what it should be",
-               "Look for a 2 that a square brings down, or that was cancelled by 1/2 already.",
-               "d(x**2)/dx = 2 * x", "CS231n assignment 1, TODO on the regularization's factor", two),
-    LayerFault("mean-for-sum", "it is divided by a size", "Was 1/N applied in the loss already?",
-               "divide by N once", "CMU 11-785: Linear.backward divides by N itself",
-               lambda *a: counted("divided", *a)),
-    LayerFault("sum-for-mean", "a division by a size is missing",
-               "Each term of a mean has the derivative 1 / N.", "divide by N once", "fast.ai: mse",
-               lambda *a: counted("times", *a)),
-    LayerFault("sign-flipped", "it has the wrong sign", "Does the output grow when this input grows?",
-               "change the sign", "derived", sign),
-    LayerFault("constant-factor", "it is off by a constant factor",
-               "The direction is right; which number stands before it?", "find the factor", "derived", factor),
-    LayerFault("local-derivative-missing", "the gradient that arrives is passed on unchanged",
-               "Chain rule: what comes from above, times the local derivative.",
-               "dx = dout * local derivative", "derived", passed_on),
-    LayerFault("overwrites-gradient", "only one of several contributions has arrived",
-               "Each use of an entry contributes: contributions are added.",
-               "dx += ..., not dx = ..., inside the loop", "CS231n, Backpropagation notes", overwritten),
+    row("upstream-ignored", "it does not depend on the gradient that arrives",
+        OUTPUT, "multiply with dout", "derived: passes every check with dout = 1"),
+    row("gradient-missing", "it is missing, or zero everywhere",
+        "Does this input matter for the output? Then it has a gradient.",
+        "assign what was computed, and return it", "derived", form.zero),
+    row("relu-mask-missing", "relu passes on more, or other, entries than it should",
+        "Where relu gave 0, a small change of its input changes nothing.",
+        "dx = dout * (x > 0)", "CS231n assignment 1, relu_backward",
+        form.masked_otherwise, formula.product_forms("relu-mask-missing")),
+    row("dropout-mask-missing", "dropout's mask, or its scale, is not that of the forward pass",
+        "What was dropped has no gradient; what was kept was scaled, and so is its gradient.",
+        "dx = dout * mask, with the very mask of the forward pass",
+        "CS231n assignment 2, dropout_backward", form.dropout_unmasked),
+    row("tanh-not-squared", "the square is missing in the derivative of tanh",
+        "The derivative of tanh is 1 minus the square of its output.",
+        "dx = dout * (1 - y**2)", "calculus",
+        form.slopes_of("tanh-not-squared"), formula.product_forms("tanh-not-squared")),
+    row("sigmoid-factor-missing", "a factor of the sigmoid's derivative is wrong",
+        "The sigmoid is flat where its output is near 0, and where it is near 1: two factors.",
+        "dx = dout * y * (1 - y)", "calculus", form.slopes_of("sigmoid-factor-missing")),
+    row("derivative-from-input", "a derivative written in the output is given the input",
+        "exp, tanh and sigmoid have derivatives that are short in their output.",
+        "tanh: 1 - y**2; sigmoid: y * (1 - y); exp: y", SLOPES,
+        form.slopes_of("derivative-from-input")),
+    row("derivative-from-output", "a derivative written in the input is given the output",
+        "What is in the cache: the input of the function, or its output?",
+        "f'(x), with the x that forward was given", SLOPES, form.derivative_at_output),
+    row("power-exponent-not-reduced", "the exponent is not reduced by one",
+        "Differentiation lowers the degree of a power by one.", "d(x**n)/dx = n * x**(n - 1)",
+        "calculus", form.slopes_of("power-exponent-not-reduced")),
+    row("divided-by-derivative", "dout is divided by the local derivative",
+        OUTPUT, "dx = dout * f'(x)", "derived",
+        form.slopes_of("divided-by-derivative"), form.divided),
+    row("softmax-diagonal-only", "softmax's outputs are not coupled as they should be",
+        "When one logit grows, the other probabilities fall.",
+        "dx = y * (dout - (dout * y).sum(axis=-1, keepdims=True))", "derived",
+        formula.softmax_diagonal, formula.cross_entropy_slips("softmax-diagonal-only")),
+    row("softmax-wrong-axis", "softmax sums over the wrong axis",
+        "Each row is a distribution of its own.", "sum over axis=-1, with keepdims=True",
+        "Stack Overflow 76450489",
+        formula.softmax_axis, formula.cross_entropy_slips("softmax-wrong-axis")),
+    row("target-not-subtracted", "the label's 1 is not subtracted, or nothing else is there",
+        "The right label's score should grow: its gradient is p - 1, the others' is p.",
+        "dx = (p - onehot(y)) / N", "CS231n assignment 1, softmax_loss",
+        formula.cross_entropy_slips("target-not-subtracted")),
+    row("softmax-missing", "the scores stand where their softmax belongs",
+        "The gradient of cross-entropy compares probabilities with the label.",
+        "dx = (softmax(x) - onehot(y)) / N", "CS231n assignment 1, softmax_loss",
+        formula.cross_entropy_slips("softmax-missing")),
+    row("softmax-twice", "softmax is taken of probabilities",
+        "Is what is given to softmax a score, or a probability already?",
+        "dx = (p - onehot(y)) / N, with one softmax", "derived",
+        formula.cross_entropy_slips("softmax-twice")),
+    row("hinge-label-row", "the entry of the right label is wrong",
+        "Each margin that is violated pushes the right label's score up once.",
+        "dx[i, y[i]] = -number of violated margins", "CS231n assignment 1, svm_loss",
+        formula.hinge_slips),
+    row("cross-entropy-factor", "the derivative of binary cross-entropy is not this one",
+        "By the probability it is (p - y) / (p (1 - p)); by the logit it is p - y.",
+        "dp = (p - y) / (p * (1 - p)) / N", "calculus", formula.binary_slips),
+    row("statistics-held-constant", "mean or variance are taken for constants",
+        "A batch's mean and variance move when an entry moves: they pass gradients back, too.",
+        "dx = (d - d.mean(0) - z * (d * z).mean(0)) / std, d = dout * gamma",
+        "Ioffe and Szegedy 2015, Batch Normalization, section 3", formula.statistics_constant),
+    row("normalization-term-wrong", "a term of the normalization's gradient is wrong",
+        "Three ways lead from an input to the output: directly, by the mean, by the variance.",
+        "dx = (d - d.mean(0) - z * (d * z).mean(0)) / std, d = dout * gamma",
+        "Ioffe and Szegedy 2015, Batch Normalization, section 3", formula.normalization_slips),
+    row("scale-of-raw-input", "the scale's gradient is not made with the normalized input",
+        "What is the factor of gamma in the forward pass?", "dgamma = (dout * z).sum(axis=0)",
+        "Ioffe and Szegedy 2015, Batch Normalization, section 3", formula.scale_of_raw_input),
+    row("decay-ignored", "the penalty's gradient is missing",
+        "The penalty is a part of the loss.", "dw += 2 * reg * w",
+        "CS231n assignment 1", formula.penalty_slips("decay-ignored")),
+    row("decay-half", "the penalty's gradient is half of what it should be",
+        "Is there a 1/2 before the penalty?", "reg * sum(w**2) has the gradient 2 * reg * w",
+        "CS231n assignment 1", formula.penalty_slips("decay-half")),
+    row("decay-double", "the penalty's gradient is twice what it should be",
+        "Is there a 1/2 before the penalty?", "reg/2 * sum(w**2) has the gradient reg * w",
+        "CS231n assignment 1", formula.penalty_slips("decay-double")),
+    row("decay-sign", "the penalty's gradient has the wrong sign",
+        "The penalty grows with the weights.", "dw += 2 * reg * w", "derived",
+        formula.penalty_slips("decay-sign")),
+    row("broadcast-not-undone", "the gradient has the shape of the output, not of the input",
+        "An entry that broadcasting has copied gets the sum over its copies.",
+        "db = dout.sum(axis=0)", "jimfleming/differentiation issue 1", form.unreduced),
+    row("broadcast-averaged", "the mean over the batch is taken where the sum belongs",
+        "Each copy contributes in full: shares are added, not averaged.",
+        "db = dout.sum(axis=0), not .mean(axis=0)", "jimfleming/differentiation issue 1"),
+    row("gradient-shape", "the numbers are right, the shape is not",
+        "A gradient has the shape of its input.", "dx = dx.reshape(x.shape)",
+        "CS231n, affine_backward", form.reshaped),
+    row("broadcast-wrong-axis", "it is summed over the wrong axis",
+        "Sum over the axis that the input does not have.",
+        "db = dout.sum(axis=0): one entry per column", "coursework with square arrays",
+        form.wrong_axis),
+    row("product-rule-wrong-factor", "it is multiplied with the wrong factor",
+        "The derivative of a product by one factor is the other factor.",
+        "y = a * b: da = dout * b and db = dout * a", "calculus",
+        form.slopes_of("product-rule-wrong-factor"), form.other_factor),
+    row("gradients-swapped", "it is the right gradient of another input",
+        "Gradients are returned in the order of the inputs.", "return dx, dw, db",
+        "derived", form.swapped),
+    row("matmul-not-transposed",
+        "a factor of a matrix product is not transposed, or not the right one",
+        "The shapes say it, if they are not square: back to the input leads the transpose.",
+        "dx = dout @ w.T and dw = x.T @ dout", NOTES,
+        formula.product_forms("matmul-not-transposed")),
+    row("gradient-transposed", "it is the transpose of the right gradient",
+        "A gradient has the shape of its input, entry for entry.",
+        "dw[i, j] is the derivative by w[i, j]", "derived", form.transposed),
+    row("axes-reordered", "the numbers are right, but in the wrong places",
+        "Backward undoes a transpose, a flip or a reshape in the same order.",
+        "dx = dout.reshape(x.shape); a transpose with the inverse order of axes", "derived",
+        form.reordered),
+    row("subtraction-sign", "the sign of what is subtracted is lost",
+        "When the subtrahend grows, the difference falls.", "y = a - b: db = -dout", "calculus",
+        formula.cross_entropy_slips("subtraction-sign")),
+    row("factor-two", "it is twice or half of what it should be",
+        "Look for a 2 that a square brings down, or that was cancelled by 1/2 already.",
+        "d(x**2)/dx = 2 * x", "CS231n assignment 1, TODO on the regularization's factor"),
+    row("power-factor-missing", "the exponent is missing as a factor",
+        "The exponent comes down as a factor.", "d(x**n)/dx = n * x**(n - 1)", "calculus",
+        form.slopes_of("power-factor-missing")),
+    row("mean-for-sum", "it is divided by a size", "Was 1/N applied in the loss already?",
+        "divide by N once", "CMU 11-785: Linear.backward divides by N itself"),
+    row("sum-for-mean", "a division by a size is missing",
+        "Each term of a mean has the derivative 1 / N.", "divide by N once", "fast.ai: mse"),
+    row("sign-flipped", "it has the wrong sign", "Does the output grow when this input grows?",
+        "change the sign", "derived"),
+    row("constant-factor", "it is off by a constant factor",
+        "The direction is right; which number stands before it?", "find the factor", "derived"),
+    row("max-mask-missing", "max passes on to every entry, not to the largest alone",
+        "Only the entry that was the maximum had an influence on the output.",
+        "dx = dout * (x == max)", "CS231n assignment 2, max_pool_backward", form.max_unmasked),
+    row("output-ignored", "the gradient of one of the outputs is not used",
+        "Each output that is used sends a gradient: they all come back, and are added.",
+        "dc = dnext_c + dnext_h * o * (1 - tanh(c)**2)", "CS231n, lstm_step_backward",
+        form.output_ignored),
+    row("jacobian-not-transposed", "backward does to dout what forward does to its input",
+        "Backward goes the other way: what entry i of the output took from entry j, it gives back "
+        "to j.", "multiply dout with the transpose of what forward multiplies with", NOTES,
+        form.jacobian),
+    row("local-derivative-missing", "the gradient that arrives is passed on unchanged",
+        OUTPUT, "dx = dout * local derivative", "derived",
+        form.passed_on, formula.product_forms("local-derivative-missing")),
+    row("overwrites-gradient", "only one of several contributions has arrived",
+        "Each use of an entry contributes: contributions are added.",
+        "dx += ..., not dx = ..., inside the loop", NOTES, form.overwritten),
+    row("upstream-changed-before-use", "dout is summed, averaged or changed before it is used",
+        "Each entry of dout belongs to one entry of the output, and stays with it.",
+        "use dout as it arrives", "derived", form.upstream_forms),
 )
 OTHERS = (
-    LayerFault("relu-gradient-at-zero", "another subgradient where the input is exactly at the kink",
-               "At a kink any number between the two slopes is a subgradient; PyTorch's relu takes 0.",
-               "(x > 0) * dout", "TinyTorch issue 1336", None, "any subgradient is allowed at a kink"),
-    LayerFault("upstream-changed-in-place", "backward changes dout",
-               "The gradient that arrives belongs to the layer above.",
-               "dx = dout * mask or dout.copy(), not dout *= mask", "derived", None),
-    LayerFault("cache-changed", "a second backward gives other numbers",
-               "Backward reads what forward kept: it does not write there.",
-               "do not change cached arrays in place, and begin with zeros", "derived", None),
+    LayerFault("relu-gradient-at-zero", "another subgradient where relu's input is exactly 0",
+               "At a kink any number between the two slopes is a subgradient; PyTorch's relu "
+               "takes 0.", "(x > 0) * dout", "TinyTorch issue 1336",
+               course="any subgradient is allowed at a kink"),
+    row("upstream-changed-in-place", "backward changes dout",
+        "The gradient that arrives belongs to the layer above.",
+        "dx = dout * mask or dout.copy(), not dout *= mask", "derived"),
+    row("cache-changed", "a second backward gives other numbers",
+        "Backward reads what forward kept: it does not write there.",
+        "do not change cached arrays in place, and begin with zeros", "derived"),
 )
-# fmt: on
-
-# The first row that fits is the cause. These say less than any other that fits: no ties.
-CLAIMS = FAULTS
-VAGUE = {"mean-for-sum", "sum-for-mean", "constant-factor", "factor-two", "gradient-shape",
-         "axes-reordered", "local-derivative-missing", "overwrites-gradient"}
 BY_ID = {fault.id: fault for fault in (*FAULTS, *OTHERS)}
+ORDER = {fault.id: i for i, fault in enumerate(FAULTS)}
+
+# These say less than any other that fits: never a tie.
+VAGUE = {"mean-for-sum", "sum-for-mean", "constant-factor", "gradient-shape", "axes-reordered",
+         "local-derivative-missing", "overwrites-gradient", "product-rule-wrong-factor",
+         "sign-flipped", "upstream-changed-before-use", "divided-by-derivative",
+         "broadcast-wrong-axis", "derivative-from-output", "gradient-transposed",
+         "jacobian-not-transposed", "gradients-swapped"}
+
+
+# --- constants ------------------------------------------------------------------------------------
+
+def constants(k, at, name):
+    """[(ids, key, text)] of a factor k: every name that it has, the plainest first."""
+    found = [(ids, key, text) for ids, key, text, number in names_of(at, name)
+             if np.isclose(k, number, rtol=NEAR, atol=0)]
+    if not found:
+        simple = Fraction(k).limit_denominator(64)
+        exact = simple and np.isclose(float(simple), k, rtol=NEAR, atol=0)
+        text = f"times {simple if exact else format(k, '.5g')}"
+        found.append((("constant-factor",), text, text))
+    return found
+
+
+def names_of(at, name):
+    """(ids, key, text, number) of every factor that has a name."""
+    flipped = "subtraction-sign" if subtrahend(at, name) else "sign-flipped"
+    yield ("factor-two",), "2", "times 2", 2.0
+    yield ("factor-two",), "1/2", "times 1/2", 0.5
+    yield (flipped,), "-1", "", -1.0
+    yield ("factor-two", flipped), "-2", "times -2", -2.0
+    yield ("factor-two", flipped), "-1/2", "times -1/2", -0.5
+    copies = form.copies(at, name)
+    means = {n: "broadcast-averaged" if n == copies else "mean-for-sum" for _, n in sizes(at)}
+    if copies and copies > 1 and copies not in means:
+        yield ("broadcast-averaged",), "copies", f"divided by {copies}, its copies", 1 / copies
+    for label, n in sizes(at):
+        yield (means[n],), f"/{label}", f"divided by {n} = {label}", 1 / n
+        yield ("sum-for-mean",), f"*{label}", f"times {n} = {label}", float(n)
+    for label, n in sizes(at):
+        yield (means[n], flipped), f"-/{label}", f"divided by -{n}, {label}", -1 / n
+        yield ("sum-for-mean", flipped), f"-*{label}", f"times -{n}, {label}", -float(n)
+        yield ("factor-two", means[n]), f"2/{label}", f"times 2/{n}, 2 / {label}", 2 / n
+        yield ("factor-two", "sum-for-mean"), f"2*{label}", f"times 2 * {n}, {label}", 2.0 * n
+        yield (("factor-two", means[n]), f"/2{label}", f"divided by 2 * {n}, {label}",
+               0.5 / n)
+        yield ("factor-two", "sum-for-mean"), f"/2*{label}", f"times {n}/2, {label} / 2", n / 2
+        for key, number in (("sqrt({})", n**0.5), ("1/sqrt({})", n**-0.5),
+                            ("{0}/({0} - 1)", n / (n - 1)), ("({0} - 1)/{0}", (n - 1) / n),
+                            ("{0}**2", n * n), ("1/{0}**2", 1 / n**2)):
+            said = f"times {key.format(n)}, {label} = {n}"
+            yield ("constant-factor",), key.format(label), said, number
+    for text, number in (("sqrt(2)", 2**0.5), ("1/sqrt(2)", 0.5**0.5), ("log(2)", np.log(2)),
+                         ("1/log(2)", 1 / np.log(2)), ("log(10)", np.log(10)),
+                         ("1/log(10)", 1 / np.log(10)), ("pi", np.pi)):
+        yield ("constant-factor",), text, f"times {text}", number
+    for label, p in at.settings.items():
+        for text, number in ((f"{label}", p), (f"1 / {label}", 1 / p if p else 0.0),
+                             (f"1 - {label}", 1 - p), (f"1 / (1 - {label})", 1 / (1 - p or 2))):
+            yield ("constant-factor",), text, f"times {text}, {number:.4g}", number
+
+
+def sizes(at):
+    """(how it is written, a size) of all arrays, those of the inputs first; 1 tells nothing."""
+    arrays = [*((n, x) for n, x in at.values.items() if isinstance(x, np.ndarray)),
+              ("out", at.out)]
+    shapes = [(f"{n}.shape[{i}]", size) for n, x in arrays for i, size in enumerate(x.shape)]
+    totals = [(f"{n}.size", x.size) for n, x in arrays if x.ndim > 1]
+    windows = [(f"{n}.shape[{i}] * {n}.shape[{j}]", x.shape[i] * x.shape[j]) for n, x in arrays
+               for i in range(x.ndim) for j in range(i + 1, x.ndim) if x.ndim > 2]
+    threes = [(f"{n}.size / {n}.shape[1]", x.size // max(x.shape[1], 1)) for n, x in arrays
+              if x.ndim > 2]
+    return [(label, n) for label, n in (*shapes, *totals, *windows, *threes) if n > 1]
+
+
+def subtrahend(at, name):
+    """Is this input subtracted, entry by entry?"""
+    J = at.J[name]
+    return bool(J.size and at.out.size > 1 and np.any(J < -0.5)
+                and np.all((np.abs(J) < 1e-6) | (np.abs(J + 1) < 1e-6)))
+
+

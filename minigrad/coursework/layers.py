@@ -3,144 +3,240 @@
 The one trick: the right gradients need no formula: central differences of the student's own
 forward, against a random upstream gradient, give them. A mistake is a way to make a wrong gradient
 from the right one (or from the arrays at hand); the one that gives the student's numbers is named.
-
-Letters: g is the upstream gradient (dout), d a right gradient, x its input.
 """
 
+import random
+import textwrap
 from collections import namedtuple
 
 import numpy as np
 
 from minigrad.coursework.engines import shown
 from minigrad.coursework.hints import asked
-from minigrad.coursework.layer_faults import BY_ID, CLAIMS, VAGUE
+from minigrad.coursework.layer_adapters import (
+    ForwardError,
+    ObjectLayer,
+    StudentError,
+    layer_of,
+    told,
+)
+from minigrad.coursework.layer_cases import (
+    SINGLE,
+    TooLarge,
+    case,
+    contracted,
+    oblong,
+    outputs,
+    plain,
+    prepared,
+    resized,
+    smaller,
+    square,
+    subgradients,
+    with_zeros,
+)
+from minigrad.coursework.layer_faults import BY_ID, FAULTS, ORDER, VAGUE, constants
+from minigrad.coursework.layer_forms import MOST, near, ratio
+from minigrad.coursework.layer_formulas import softmax_axes
+from minigrad.markup import bundle
 
 Difference = namedtuple("Difference", "input index yours right")
-Case = namedtuple("Case", "arrays out g right slopes")
+Finding = namedtuple("Finding", "claims first worst only_kinks")
 
-STEP = 1e-5        # of the central differences, relative to an entry of 1
-TOLERANCE = 1e-5   # of a gradient, relative to its largest entry
+NOISE = 1e-10  # rounding of the output, over the step of the differences
+AVERAGED = {("mean-for-sum",), ("broadcast-averaged",)}
+AVERAGES = ("the gradients of the parameters are averaged over the batch, as deeplearning.ai and "
+            "early versions of CMU 11-785 define them")
 
 
 class BackwardDiagnosis:
     """What diagnose_backward found: print() it.
 
-    verdict: "correct", "convention" (another subgradient at a kink), "mistake" or "unknown".
-    causes: ids. by_input: {input: (id, what exactly)}. ties: other ids with the same numbers.
+    verdict: "correct", "convention" (another subgradient at a kink, or averages over the batch,
+    as some courses define them), "mistake" or "unknown". causes: ids. by_input: {input: (id, what
+    exactly)}, two ids joined by " + ". ties: other sets of ids with the same numbers.
     first_difference: (input, index, yours, right). residual: the largest unexplained relative
-    difference.
+    difference. unexplained: inputs whose gradient no known mistake gives. notes: what else was
+    seen, and what could not be told apart.
     """
 
-    def __init__(self, by_input, ties, first, residual, unexplained):
-        self.by_input, self.ties, self.first_difference = by_input, ties, first
-        self.residual, self.unexplained = residual, unexplained
-        self.causes = tuple(dict.fromkeys(cause for cause, _ in by_input.values()))
-        courses = [BY_ID[cause].course for cause in self.causes]
-        self.verdict = ("unknown" if unexplained else "correct" if not courses
-                        else "convention" if all(courses) else "mistake")
+    def __init__(self, chosen, others, first, residual, unexplained, notes=(), averaged=False):
+        self.first_difference, self.residual = first, residual
+        self.unexplained, self.notes = unexplained, tuple(notes)
+        self.by_input = {name: (" + ".join(ids), detail) for name, (ids, detail) in chosen.items()}
+        self.ids = {name: ids for name, (ids, _) in chosen.items()}
+        self.causes = union(self.ids)
+        self.others = others
+        self.ties = [union({**self.ids, name: ids}) for name, sets in others.items()
+                     for ids in sets]
+        known = averaged or all(BY_ID[cause].course for cause in self.causes)
+        self.verdict = ("unknown" if unexplained else "correct" if not self.causes
+                        else "convention" if known else "mistake")
 
     def hint(self, level="where"):
         """What a student may be told: "where", "concept" or "formula". ValueError otherwise."""
         level = asked(level)
+        if self.verdict == "correct":
+            return "Nothing to mend: every gradient is right."
         if level == "where":
             return "look at the gradient of " + ", ".join([*self.by_input, *self.unexplained])
         hints = [getattr(BY_ID[cause], level) for cause in self.causes]
         return "\n".join(hints) or "No known mistake reproduces these numbers."
 
-    def __str__(self):
-        lines = [self.verdict + (": " + ", ".join(self.causes) if self.causes else "")]
-        for name, (cause, detail) in self.by_input.items():
-            lines.append(f"  gradient of {name}: {BY_ID[cause].title}"
-                         + (f" ({detail})" if detail else ""))
+    def lines(self):
+        yield self.verdict + (": " + ", ".join(self.causes) if self.causes else "")
+        for name, (_, detail) in self.by_input.items():
+            titles = "; and ".join(BY_ID[cause].title for cause in self.ids[name])
+            place = {"dout": "", "cache": ""}.get(name, f"gradient of {name}: ")
+            yield f"  {place}{titles}" + (f" ({detail})" if detail else "")
         for name in self.unexplained:
-            lines.append(f"  gradient of {name}: wrong, but no known mistake gives these numbers")
-        for name, others in self.ties.items():
-            lines.append(f"  as well for {name}: {', '.join(others)}")
+            yield f"  gradient of {name}: wrong, but no known mistake gives these numbers"
+        for name, sets in self.others.items():
+            yield f"  as well for {name}: {', '.join(' + '.join(ids) for ids in sets)}"
         d = self.first_difference
         if d is not None:
             at = f"[{', '.join(map(str, d.index))}]" if d.index else ""
-            lines.append(f"first difference: the gradient of {d.input}{at}: yours "
-                         f"{shown(d.yours)}, right {shown(d.right)}")
-        return "\n".join(lines)
+            yield (f"first difference: the gradient of {d.input}{at}: yours {shown(d.yours)}, "
+                   f"right {shown(d.right)}")
+        for note in self.notes:
+            yield f"note: {note}"
+
+    def __str__(self):
+        return "\n".join(textwrap.fill(line, 80, subsequent_indent="    ",
+                                       break_long_words=False, break_on_hyphens=False)
+                         for line in self.lines())
 
     __repr__ = __str__
 
-
-# --- the right gradients --------------------------------------------------------------------------
-
-def case(forward, arrays, rng):
-    """A Case: inputs, the output, a random upstream, and the gradients by differences."""
-    out = output(forward, arrays)
-    g = rng.standard_normal(out.shape)
-    right, slopes = {}, {}
-    for name, x in arrays.items():
-        if x.dtype.kind == "f":
-            right[name], slopes[name] = differences(forward, arrays, name, g)
-    return Case(arrays, out, g, right, slopes)
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        return bundle(str(self))
 
 
-def output(forward, arrays):
-    """What forward returns first, as an ndarray; its inputs are copies."""
-    made = forward(*[x.copy() for x in arrays.values()])
-    out = made[0] if isinstance(made, tuple) else made
-    return np.asarray(out, dtype=float)
-
-
-def differences(forward, arrays, name, g):
-    """(the gradient of sum(out * g) by central differences, (left, right) slopes)."""
-    x = arrays[name]
-    middle = (output(forward, arrays) * g).sum()
-    sides = np.empty((2, *x.shape))
-    for index in np.ndindex(x.shape):
-        h = STEP * max(1.0, abs(x[index]))
-        for side, sign in enumerate((-1, 1)):
-            moved = x.copy()
-            moved[index] += sign * h
-            value = (output(forward, {**arrays, name: moved}) * g).sum()
-            sides[(side, *index)] = sign * (value - middle) / h
-    return sides.mean(axis=0), sides
-
-
-def kinks(slopes):
-    """Where the slopes to the left and to the right differ: no derivative, but subgradients."""
-    left, right = slopes
-    return np.abs(left - right) > 1e-2 * np.maximum(1e-2, np.abs(left) + np.abs(right))
+def union(ids):
+    return tuple(dict.fromkeys(cause for found in ids.values() for cause in found))
 
 
 # --- the student's gradients ----------------------------------------------------------------------
 
-def given(forward, backward, arrays, g):
-    """(the gradients by input name, ids of what backward does besides)."""
-    made = forward(*[x.copy() for x in arrays.values()])
-    if not isinstance(made, tuple) or len(made) != 2:
-        raise TypeError(f"forward returned a {type(made).__name__}; diagnose_backward expects "
-                        "forward(*inputs) -> (out, cache) and backward(dout, cache) -> gradients")
-    cache, upstream = made[1], g.copy()
-    first = named(backward(upstream, cache), arrays)
-    besides = ["upstream-changed-in-place"] if not np.array_equal(upstream, g) else []
-    second = named(backward(g.copy(), cache), arrays)
-    if any(not same(first[name], second[name]) for name in first):
+def given(at):
+    """(the gradients by input, those of another upstream gradient, ids of what else backward does).
+    """
+    outs = list(parts(at, at.g))
+    kept = [g.copy() for g in outs]
+    _, _, back, _ = outputs(at.layer, at.values)
+    first = back(outs)
+    besides = [] if all(map(np.array_equal, outs, kept)) else ["upstream-changed-in-place"]
+    owned = isinstance(at.layer, ObjectLayer)
+    second = back(list(parts(at, at.g)))
+    if any(not same(second.get(name), d) for name, d in first.items()
+           if not (owned and at.layer.owns(name))):  # parameters' gradients may be added up
         besides.append("cache-changed")
-    return first, besides
+    if not at.layer.has_upstream:
+        return first, {}, besides
+    return first, outputs(at.layer, at.values)[2](list(parts(at, 1.0 - 2.5 * at.g))), besides
 
 
-def named(made, arrays):
-    """The gradients that backward returned, {input: array}; a dict's "dx" or "x" is that of x."""
-    if isinstance(made, dict):
-        found = {name: made.get(name, made.get(f"d{name}")) for name in arrays}
-    else:
-        made = made if isinstance(made, (tuple, list)) else (made,)
-        if len(made) > len(arrays):
-            raise TypeError(f"backward returned {len(made)} gradients for {len(arrays)} inputs")
-        found = dict(zip(arrays, made))
-    return {name: np.array(d, dtype=float) for name, d in found.items() if d is not None}
+def parts(at, g):
+    """The upstream gradient of each output."""
+    start, flat = 0, np.ravel(g)
+    for shape in at.shapes:
+        size = int(np.prod(shape))
+        yield flat[start:start + size].reshape(shape).copy()
+        start += size
 
 
-def same(x, y, tolerance=TOLERANCE):
-    if np.shape(x) != np.shape(y):
+def same(x, y):
+    if x is None or np.shape(x) != np.shape(y):
         return False
     scale = max(np.max(np.abs(y), initial=0.0), 1e-3)
-    return bool(np.all((np.abs(x - y) <= tolerance * scale) | (np.isnan(x) & np.isnan(y))))
+    return bool(np.all((np.abs(x - y) <= 1e-5 * scale) | (np.isnan(x) & np.isnan(y)) | (x == y)))
+
+
+# --- one gradient in one case ---------------------------------------------------------------------
+
+def judged(at, name, yours, other):
+    """A Finding about a gradient that is wrong; None if it is right."""
+    right = at.right[name]
+    bent, low, high = subgradients(at, name)
+    tolerance = max(at.tolerance, 1e-4 if yours.dtype == np.float32 else 0.0)
+    if yours.shape != right.shape:
+        first = Difference(name, (), f"shape {yours.shape}", f"shape {right.shape}")
+        return Finding(explained(yours, at, name, other, bent, tolerance), first, np.inf, False)
+    scale = max(np.max(np.abs(right), initial=0.0), 1e-6)
+    noise = NOISE * max(1.0, np.abs(at.out).max(initial=0.0)) * at.g.size**0.5
+    slack = np.where(bent, max(tolerance, 1e-4), tolerance) * scale + noise
+    wrong = ~((yours >= low - slack) & (yours <= high + slack))  # nan is wrong, too
+    if not wrong.any():
+        return at_zero(at, name, yours, bent)
+    index = tuple(map(int, np.argwhere(wrong)[0]))
+    first = Difference(name, index, float(yours[index]), float(right[index]))
+    worst = float(np.abs(yours - right)[wrong].max() / scale)
+    only = not (wrong & ~bent).any()
+    claims = {} if only else explained(yours, at, name, other, bent, tolerance)
+    return Finding(claims, first, worst, only)
+
+
+def at_zero(at, name, yours, bent):
+    """The Finding that relu passes on something where its input is 0; None if it is no relu."""
+    x = at.arrays[name]
+    if not bent.any() or x.shape != at.out.shape or not near(at.out, np.maximum(x, 0), 1e-9):
+        return None
+    if near(yours[bent], np.zeros(bent.sum())) or not np.abs(yours[bent]).max() > 1e-6:
+        return None
+    index = tuple(map(int, np.argwhere(bent & (np.abs(yours) > 1e-6))[0]))
+    claims = {("relu-gradient-at-zero",): {"0": ""}}
+    return Finding(claims, Difference(name, index, float(yours[index]), 0.0), 0.0, True)
+
+
+def explained(yours, at, name, other, bent, tolerance):
+    """{ids: {key: what exactly}}: the mistakes, alone and with a constant, that give `yours`."""
+    yours = yours.astype(float)
+    if not np.isfinite(yours).all():
+        return {}
+    found = {}
+    if other is not None and np.any(yours) and near(other, yours, 1e-9):
+        ones = contracted(at, np.ones(at.g.shape))
+        found = {("upstream-ignored",): {"": ""}}
+        if near(yours, ones.right[name], tolerance * 3):
+            return found
+        for ids, details in matches(yours, ones, name, bent, tolerance).items():
+            if ids != ("constant-factor",) and len(ids) == 1:
+                found[("upstream-ignored", *ids)] = details
+        return found
+    return matches(yours, at, name, bent, tolerance)
+
+
+def matches(yours, at, name, bent, tolerance):
+    found, right = {}, at.right[name]
+    keep = ~bent.ravel()
+
+    def claim(ids, key, text):
+        found.setdefault(tuple(dict.fromkeys(ids)), {}).setdefault(key, text)
+
+    def entries(x):
+        x = np.ravel(x)
+        return x[keep] if x.size == keep.size else x
+    if yours.shape == right.shape and entries(yours).size:
+        k = ratio(entries(yours), entries(right))
+        for ids, key, text in constants(k, at, name) if k and abs(k - 1) > tolerance else ():
+            claim(ids, key, text)
+    for fault in FAULTS:
+        for form in fault.forms(yours, at, name) if fault.forms else ():
+            if np.shape(form.yours) != np.shape(form.made) or not np.isfinite(form.made).all():
+                continue
+            mine, made = entries(form.yours), entries(form.made)
+            if near(mine, made, tolerance * 5):
+                claim((fault.id,), form.key, form.text)
+                continue
+            k = ratio(mine, made) if mine.size > 1 else None
+            if k is None or form.made.shape == right.shape and ratio(
+                    made, entries(right)) is not None and form.yours is yours:
+                continue
+            for ids, key, text in constants(k, at, name):
+                if "." not in text or "/" in text or "shape" in text:
+                    claim((fault.id, *ids), (form.key, key), "; ".join(filter(None, (form.text,
+                                                                                    text))))
+    return found
 
 
 # --- the diagnosis --------------------------------------------------------------------------------
@@ -149,110 +245,190 @@ def diagnose_backward(forward, backward, inputs, *, seed=0):
     """The BackwardDiagnosis of a layer in CS231n's style.
 
     forward(*inputs) -> (out, cache); backward(dout, cache) -> the gradient of each input, in order
-    (or a dict, or the one of the first input). inputs: a dict (or tuple) of float arrays, or of
-    shapes, which are filled at random: non-square shapes tell a transpose. Integer arrays (labels)
-    have no gradient. Every case is tried at random entries and with exact zeros, where kinks are.
-    Raises TypeError if forward and backward are not of that form, ValueError if backward fails.
+    (or a dict of "dx" or "x", or the one of the first input; None for what has none). Several
+    outputs before the cache are taken, as is backward(cache, dout). backward=None: forward returns
+    (loss, gradients), or is an object with forward and backward methods whose parameters are
+    attributes, with gradients under dW, dLdW, grad_W or grads["W"].
+
+    inputs: a dict, tuple or list of float arrays, of functions that make one, or of shapes, which
+    are filled at random: non-square shapes tell a transpose. Integer arrays (labels), numbers,
+    texts and dicts (bn_param) have no gradient, and are handed over as copies. Every case is tried
+    at random entries, with exact zeros (where kinks are), and with sizes of its own if those given
+    are alike. Raises TypeError if forward and backward are not of that form, ValueError if one of
+    them fails, is not deterministic or not finite.
     """
-    rng = np.random.default_rng(seed)
-    arrays = prepared(inputs, rng)
-    zeroed = {name: with_zeros(x) for name, x in arrays.items()}
-    cases = [case(forward, arrays, rng), case(forward, zeroed, rng)]
-    claims, bent, besides, first, residual = {}, {}, [], None, 0.0
-    for at in cases:
-        found, more = tried(forward, backward, at)
-        besides += more
-        for name in found:
-            if name not in at.right:
-                continue
-            possible, worst, where = judged(at, name, found[name], backward, forward)
-            if possible is not None and where is None:  # wrong at kinks alone
-                bent.setdefault(name, possible)
-            elif possible is not None:
-                first = first or where
-                old = claims.get(name, possible)
-                claims[name] = {k: v for k, v in possible.items() if k in old}
-                residual = max(residual, 0.0 if claims[name] else worst)
-    claims = {**bent, **claims}
-    by_input = {name: next(iter(found.items())) for name, found in claims.items() if found}
-    ties = {name: [other for other in [*found][1:] if other not in VAGUE]
-            for name, found in claims.items()}
-    ties = {name: others for name, others in ties.items() if others}
-    for cause in dict.fromkeys(besides):
-        by_input.setdefault("dout" if "upstream" in cause else "cache", (cause, ""))
-    unexplained = tuple(name for name, found in claims.items() if not found)
-    return BackwardDiagnosis(by_input, ties, first, residual, unexplained)
-
-
-def tried(forward, backward, at):
-    """As `given`; an exception of the student's backward becomes one that tells the shapes."""
+    kept, kept_random = np.random.get_state(), random.getstate()
     try:
-        return given(forward, backward, at.arrays, at.g)
-    except (ValueError, IndexError) as error:
-        shapes = ", ".join(f"{name} {x.shape}" for name, x in at.arrays.items())
-        raise ValueError(f"backward failed with inputs {shapes} and dout {at.g.shape}: {error}"
-                         ) from error
+        return diagnosed(layer_of(forward, backward), inputs, np.random.default_rng(seed))
+    finally:
+        np.random.set_state(kept)
+        random.setstate(kept_random)
 
 
-def prepared(inputs, rng):
-    """The inputs as a dict of arrays, shapes filled at random."""
-    if not isinstance(inputs, dict):
-        inputs = {f"x{i}" if i else "x": x for i, x in enumerate(inputs)}
-    if not inputs:
-        raise ValueError("diagnose_backward needs at least one input: an array or a shape")
-    arrays = {}
-    for name, x in inputs.items():
-        if isinstance(x, tuple) and all(isinstance(n, int) for n in x):
-            x = rng.standard_normal(x)
-        x = np.array(x)
-        arrays[name] = x.astype(float) if x.dtype.kind == "f" else x
-    return arrays
+def diagnosed(layer, inputs, rng):
+    values, notes = prepared(inputs, layer, rng), []
+    if isinstance(layer, ObjectLayer):
+        values.update(layer.held(values))
+    try:
+        first = case(layer, values, rng)
+    except TooLarge:
+        values = smaller(layer, values, rng)
+        if values is None:
+            raise
+        first = case(layer, values, rng)
+        notes.append(f"the inputs are large; smaller ones were made: {told(values)}")
+    if first.tolerance == SINGLE[1]:
+        notes.append("forward computes in float32: three digits are compared")
+    try:
+        results = [(first, given(first))]
+    except StudentError as error:
+        return of_square(layer, values, rng, error, notes)
+    failures = []
+    for made in more_cases(layer, values, rng, notes):
+        try:
+            at = case(layer, made, rng)
+            if max(J.size for J in at.J.values()) <= MOST:  # what loops do is not gone through
+                results.append((at, given(at)))
+        except (StudentError, TooLarge, TypeError, ValueError) as error:
+            if isinstance(error, StudentError) and not isinstance(error, ForwardError):
+                failures.append(f"{error}")
+    found = concluded(results, notes)
+    if found.verdict != "correct":  # sizes of our own that forward took by chance say nothing
+        found.notes += tuple(failures)
+    return found
 
 
-def with_zeros(x):
-    """x with every third entry exactly 0, where most kinks are."""
-    if x.dtype.kind != "f" or x.size < 3:
-        return x
-    x = x.copy()
-    x.reshape(-1)[::3] = 0.0
-    return x
+def of_square(layer, values, rng, error, notes):
+    """backward fails with these shapes: its mistake can be seen if all sizes are alike."""
+    made = square(layer, values, rng)
+    if made is None:
+        raise error
+    try:
+        results = [(at, given(at)) for at in (case(layer, made, rng),
+                                              case(layer, resized(made, {}, rng), rng))]
+    except (StudentError, TypeError, ValueError):
+        raise error from None
+    found = concluded(results, [*notes, f"{error}", f"what is named was seen with {told(made)}"])
+    if found.verdict == "correct":
+        raise error
+    return found
 
 
-def judged(at, name, yours, backward, forward):
-    """({id: detail} that explain a wrong gradient or None, how far off it is, the Difference)."""
-    right, bent = at.right[name], kinks(at.slopes[name])
-    if yours.shape == right.shape:
-        apart = np.abs(yours - right)
-        scale = max(np.max(np.abs(right), initial=0.0), 1e-3)
-        wrong = ~(apart <= TOLERANCE * scale) & ~bent  # nan is wrong, too
-        if not wrong.any():
-            return kink_claims(at, name, yours, bent), 0.0, None
-        index = tuple(map(int, np.argwhere(wrong)[0]))
-        first = Difference(name, index, yours[index], right[index])
-        worst = float(apart[~bent].max() / scale)
-    else:
-        first = Difference(name, (), f"shape {yours.shape}", f"shape {right.shape}")
-        worst = np.inf
-    again = {"backward": backward, "forward": forward}
-    found = {}
-    for claim in CLAIMS:
-        detail = claim.test(yours, right, at, name, bent, again)
-        if detail is not None:
-            found.setdefault(claim.id, detail)
-    return found, worst, first
+def more_cases(layer, values, rng, notes):
+    """Exact zeros, other random numbers, and other sizes."""
+    yield with_zeros(values)
+    hidden = plain(values)
+    if hidden:
+        notes.append(f"all entries of {', '.join(hidden)} are alike or symmetric, which hides "
+                     "mistakes: random ones were tried as well")
+    if hidden or sum(x.size for x in values.values() if isinstance(x, np.ndarray)) < 200:
+        yield resized(values, {}, rng)
+    other = oblong(layer, values, rng)
+    if other is not None:
+        yield other
+    elif any(isinstance(x, np.ndarray) and x.ndim and x.shape[0] == 1 for x in values.values()):
+        notes.append("with a batch of 1 a sum and a mean are the same; give more rows")
 
 
-def kink_claims(at, name, yours, bent):
-    """What a gradient that is right elsewhere does at kinks: 0 is no news, else a convention."""
-    if not bent.any():
-        return None
-    left, right = (side[bent] for side in at.slopes[name])
-    least, most = np.minimum(left, right), np.maximum(left, right)
-    slack = 1e-3 * np.maximum(1.0, np.abs(left) + np.abs(right))
-    inside = (yours[bent] >= least - slack) & (yours[bent] <= most + slack)
-    if not inside.all():
-        return {}
-    smallest = np.where(np.abs(left) < np.abs(right), left, right)
-    if same(yours[bent], smallest, 1e-3):
-        return None
-    return {"relu-gradient-at-zero": "at entries that are exactly at a kink"}
+def concluded(results, notes):
+    """The BackwardDiagnosis of what all cases say together."""
+    claims, firsts, worst, besides = {}, [], {}, []
+    for i, (at, (found, others, more)) in enumerate(results):
+        besides += more
+        for name in at.right:
+            if name not in found:
+                continue
+            finding = judged(at, name, found[name], others.get(name))
+            if finding is None:
+                continue
+            firsts.append((finding.only_kinks, len(firsts), finding.first))
+            worst[name] = max(worst.get(name, 0.0), finding.worst)
+            merge(claims, name, finding, vetoes=i != 1)
+    at, (found, _, _) = results[0]
+    notes += unstable(at)
+    silent = [n for n in at.right if n not in found and np.any(at.right[n])]
+    if silent and not found:  # a forgotten return
+        return missing(at, silent, notes)
+    if silent:
+        notes.append(f"no gradient of {', '.join(silent)} was returned: not checked")
+    chosen, others = {}, {}
+    exchanged = [name for name in claims if swapped(name, claims)]
+    for name, (_, possible) in claims.items():
+        if name not in exchanged:
+            possible.pop(SWAPPED, None)
+        elif ("product-rule-wrong-factor",) not in possible:
+            claims[name] = False, {SWAPPED: possible[SWAPPED]}
+    for name, (_, possible) in claims.items():
+        if possible:
+            if len(possible) > 1:  # what else is wrong if dout is taken for 1 says more
+                possible = {k: d for k, d in possible.items() if k != ("upstream-ignored",)}
+            ordered = sorted(possible, key=rank)
+            ids, details = ordered[0], possible[ordered[0]]
+            chosen[name] = ids, next(iter(details.values()))
+            ties = [o for o in ordered[1:] if len(o) == len(ids) and not VAGUE & set(o)]
+            others.update({name: ties} if ties else {})
+    unexplained = tuple(name for name, (_, possible) in claims.items() if not possible)
+    averaged = convention_of(at, found, chosen, unexplained, besides)
+    notes += [AVERAGES] if averaged else []
+    for cause in dict.fromkeys(besides):
+        chosen["dout" if "upstream" in cause else "cache"] = (cause,), ""
+    residual = max((worst[name] for name in unexplained), default=0.0)
+    first = min(firsts)[2] if firsts else None
+    return BackwardDiagnosis(chosen, others, first, residual, unexplained,
+                             dict.fromkeys(notes), averaged)
+
+
+SWAPPED = ("gradients-swapped",)
+
+
+def swapped(name, claims):
+    """Is this gradient that of another input, and that one's the gradient of a third?"""
+    return any(SWAPPED in claims.get(other, ((), {}))[1]
+               for other in claims[name][1].get(SWAPPED, ()))
+
+
+def missing(at, silent, notes):
+    """The BackwardDiagnosis of a backward that returned no gradient at all."""
+    chosen = {name: (("gradient-missing",), "backward returned None") for name in silent}
+    index = tuple(map(int, np.argwhere(at.right[silent[0]])[0]))
+    first = Difference(silent[0], index, "None", float(at.right[silent[0]][index]))
+    return BackwardDiagnosis(chosen, {}, first, 0.0, (), notes)
+
+
+def merge(claims, name, finding, vetoes):
+    """What explains a gradient in all cases. Those wrong at kinks alone say least, and exact zeros
+    may hide what would fit (a factor of 0, a kink): they narrow claims down, but refute none."""
+    old_kinks, old = claims.get(name, (None, None))
+    if old is None or (old_kinks and not finding.only_kinks):
+        claims[name] = finding.only_kinks, finding.claims
+    elif not finding.only_kinks:
+        kept = {ids: {key: text for key, text in old[ids].items() if key in details}
+                for ids, details in finding.claims.items() if ids in old}
+        kept = {ids: details for ids, details in kept.items() if details}
+        if kept or vetoes:
+            claims[name] = False, kept
+    elif old_kinks:
+        claims[name] = True, {ids: d for ids, d in old.items() if ids in finding.claims}
+
+
+def rank(ids):
+    """Fewest first; then in the order of the table."""
+    return len(ids), [ORDER.get(cause, 0) for cause in ids]
+
+
+def unstable(at):
+    """A note, if forward is a softmax that fails for large logits."""
+    for name, x in at.arrays.items():
+        if softmax_axes(at, name) is not None:
+            made = outputs(at.layer, {**at.values, name: x + 1000.0})[0]
+            if not np.isfinite(made).all():
+                return ["forward gives nan for logits around 1000 (softmax-unstable): subtract "
+                        "the maximum of each row before np.exp"]
+    return []
+
+
+def convention_of(at, found, chosen, unexplained, besides):
+    """Are the gradients of all parameters, and only they, averaged over the batch?"""
+    names = [name for name in at.right if name in found]
+    return bool(len(chosen) > 1 and not unexplained and not besides and [*chosen] == names[1:]
+                and all(ids in AVERAGED for ids, _ in chosen.values()))

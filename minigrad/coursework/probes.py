@@ -11,7 +11,8 @@ from collections import namedtuple
 import numpy as np
 
 # weights, states and each step's gradients: one per parameter. states are {} for a cold run. t is
-# the number of the first step. settings: hyperparameters of each step.
+# the number of the first step. settings: hyperparameters of each step. A step's gradients may be a
+# function of all weights.
 Run = namedtuple("Run", "name weights gradients states t settings")
 
 # fmt: off

@@ -13,7 +13,9 @@ Names in the lines, besides those of optim.rules
     t_first                number of the first step watched
     t_each                 a count that goes on at every parameter instead of at every step
     cold                   is this a run from nothing? (1 or 0)
-    fresh                  is this the very first step, with states that nobody has set?
+    fresh_m, ...           has nobody set this state yet?
+    lr_first               the rate of the first step that was watched
+    position, last         which parameter this is, and which is the last
     compounded             product of all of Adam's corrections since lr was set
 """
 
@@ -64,8 +66,12 @@ CONVENTIONS = {
     "rmsprop/torch":        Convention("PyTorch, CS231n", {}, ()),
     "rmsprop/eps-inside":   Convention("the slides, Keras, optax, d2l",
                                        {"eps_inside_sqrt": True}, ()),
+    "adagrad/starts-at-0.1": Convention("TensorFlow, Keras and optax by default",
+        {"eps_inside_sqrt": True}, ("G = G_old -> G = 0.1 if fresh_G else G_old",)),
     "rmsprop/starts-at-g2": Convention("fast.ai", {},
-                                       ("v = v_old -> v = g * g if fresh else v_old",)),
+                                       ("v = v_old -> v = v_old = g * g if fresh_v else v_old",)),
+    "rmsprop/centered":     Convention("Graves 2013; an option of PyTorch, Keras and optax",
+                                       {"centered": True}, ()),
     "adam/torch":           Convention("Kingma and Ba's Algorithm 1, PyTorch, CS231n A2", {}, ()),
     "adam/eps-inside":      Convention("fast.ai", {},
                                        ("np.sqrt(X) + eps -> np.sqrt(X + eps)",)),
@@ -128,11 +134,12 @@ def formula(rule, convention="torch"):
     """
     asked = CONVENTIONS[convention_id(rule, convention)]
     family = FAMILIES[rule]
-    lines = body(family.rule, family.states, {**family.fixed, **asked.options})
+    states = family.states + (("m",) if "centered" in asked.options else ())
+    lines = body(family.rule, states, {**family.fixed, **asked.options})
     for edit in family.simplified:  # some concern one form only
         lines = rewritten(lines, (edit,)) or lines
-    lines = (decay_line(rule == "adamw"), *(f"{s} = {s}_old" for s in family.states), *lines)
-    return Formula(rewritten(lines, asked.edits), family.states)
+    lines = (decay_line(rule == "adamw"), *(f"{s} = {s}_old" for s in states), *lines)
+    return Formula(rewritten(lines, asked.edits), states)
 
 
 def body(rule, states, fixed):
@@ -205,11 +212,18 @@ def names_read(line):
     return frozenset(n.id for n in nodes if isinstance(n.ctx, ast.Load)), stored
 
 
-def makes_sense(lines, states):
-    """Does every line only read what is known by then?"""
-    known = {"np", "w", "g", "t", "lr", "beta1", "beta2", "eps", "momentum", "alpha",
-             "weight_decay", "w_old", "t_first", "t_each", "fresh", "cold", "compounded"}
+@functools.lru_cache(maxsize=None)
+def known_before(states, rule):
+    """The names that lines may read before they set any."""
+    known = {"np", "w", "g", "t", "w_old", "t_first", "t_each", "lr_first", "cold", "compounded",
+             "position", "last", *settings_of(rule)}
     known |= {f"{state}_{when}" for state in states for when in ("old", "first")}
+    return frozenset(known | {f"fresh_{state}" for state in states})
+
+
+def makes_sense(lines, states, rule):
+    """Does every line only read what is known by then?"""
+    known = set(known_before(states, rule))
     for line in lines:
         read, stored = names_read(line)
         if not read <= known:
@@ -228,24 +242,28 @@ def simulated(lines, states, run, shared=False, before=None):
     codes = [code(line) for line in lines]
     count = len(run.weights)
     weights = list(run.weights)
-    nothing = dict.fromkeys(states, np.float64(0))  # 0 / 0 of NumPy is NaN, Python's an error
-    first = [dict(start or nothing) for start in run.states]
+    nothing = np.float64(0)  # 0 / 0 of NumPy is NaN, Python's an error
+    first = [{**dict.fromkeys(states, nothing), **start} for start in run.states]
     kept = [first[0]] * count if shared else list(first)
     compounded = 1.0
     for i, (gradients, settings) in enumerate(zip(run.gradients, run.settings)):
         t = run.t + i
+        numbers = {name: np.float64(value) for name, value in settings.items()}
         if i and settings["lr"] != run.settings[i - 1]["lr"]:
             compounded = 1.0
         if "beta2" in settings:
-            compounded *= (1 - settings["beta2"] ** t) ** 0.5 / (1 - settings["beta1"] ** t)
+            compounded *= (1 - numbers["beta2"] ** t) ** 0.5 / (1 - numbers["beta1"] ** t)
+        if callable(gradients):  # of a loss: they follow the weights of this formula
+            gradients = gradients(tuple(weights))
         for k in range(count):
-            q = {"np": np, **settings, "w": weights[k], "w_old": weights[k], "g": gradients[k],
+            q = {"np": np, **numbers, "w": weights[k], "w_old": weights[k], "g": gradients[k],
                  "t": t, "t_first": run.t, "t_each": run.t + i * count + k,
-                 "cold": int(not run.states[k]), "fresh": i == 0 and not run.states[k],
-                 "compounded": compounded}
+                 "lr_first": np.float64(run.settings[0]["lr"]), "cold": int(not run.states[k]),
+                 "compounded": compounded, "position": k, "last": count - 1}
             for state in states:
-                q[f"{state}_old"] = kept[k][state]
+                q[f"{state}_old"] = q[f"{state}_found"] = kept[k][state]
                 q[f"{state}_first"] = first[k][state]
+                q[f"fresh_{state}"] = kept[k][state] is nothing
             if before:
                 q.update(before.get((i, k), {}))
             for one in codes:

@@ -10,6 +10,8 @@ import os
 import re
 
 from minigrad import io
+from minigrad.coursework.assignment import load
+from minigrad.coursework.settings import SettingsError
 from minigrad.terminal import Refusal
 
 MARK = re.compile(r"^([ \t]*)#+\s*(BEGIN|END) (SOLUTION|HIDDEN TESTS)\s*$")
@@ -61,6 +63,16 @@ def released_file(content, path):
     return stripped.encode(), solutions(text)
 
 
+def source_in(path, name):
+    """(the solution of an assignment, the name that students hand it in under)."""
+    try:
+        assignment = load(path)
+    except (SettingsError, OSError) as error:
+        raise Refusal(f"no assignment can be read from {path}: {error}",
+                      "give a file with solutions, or a folder with ASSIGNMENT.toml") from None
+    return assignment.source, name or assignment.submission
+
+
 def solutions(text):
     """How many solutions a text has."""
     marks = filter(None, map(MARK.match, text.splitlines()))
@@ -70,11 +82,18 @@ def solutions(text):
 def release(path, folder, *, name=None, force=False):
     """Writes the file without its solutions into a folder; returns (path written, solutions).
 
-    name: another name for it there. Raises Refusal for what the user can put right.
+    path: a .py file or .ipynb notebook, or the folder of an assignment: of that, students get the
+    one file that they hand in, and nothing else. name: another name for it there. Raises Refusal
+    for what the user can put right.
     """
+    if os.path.isdir(path) or path.endswith(".toml"):
+        path, name = source_in(path, name)
     try:
         with open(path, "rb") as file:
             content, count = released_file(file.read(), path)
+    except OSError as error:
+        raise Refusal(f"cannot read {path}: {error.strerror}", "give a .py or .ipynb file, or the "
+                      "folder of an assignment") from None
     except (ValueError, KeyError, TypeError) as error:
         raise Refusal(str(error), "correct the file; nothing was written") from None
     if not count:

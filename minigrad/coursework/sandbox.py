@@ -45,18 +45,28 @@ class Limits:
     megabytes: int = 1024
 
 
-def run(sources, text, probes, *, seed=0, data=None, limits=None, private=()):
-    """Runs probes on submissions: [{probe: Outcome}], one dict per source, in their order.
+@dataclass(frozen=True)
+class Probe:
+    """What is asked of a submission: text[call](submission, given), in the sandbox; without
+    `given` it gets a generator of random numbers. Its name is that of the Outcome."""
 
-    sources: texts of submissions, run one after the other in one process (so give one that is not
-    trusted alone). text: the Python text in which the probes are functions `name(student, rng)`
-    that return {quantity: numbers}. private: folders that no submission may read. Never raises
-    for what a submission does.
+    name: str
+    text: str
+    call: str
+    given: dict = None
+
+
+def run(sources, probes, *, seed=0, data=None, limits=None, private=()):
+    """Runs Probes on submissions: [{name: Outcome}], one dict per source, in their order.
+
+    sources: texts of submissions, or lists of a notebook's cells, run one after the other in one
+    process (so give one that is not trusted alone). Each probe's function returns {quantity:
+    numbers}. private: folders that no submission may read. Never raises for what a submission does.
     """
     limits = limits or Limits()
     found = [{} for _ in sources]
     end = time.monotonic() + limits.total
-    request = {"text": text, "seed": int(seed), "data": data or {},
+    request = {"seed": int(seed), "data": data or {},
                "megabytes": limits.megabytes, "seconds": int(limits.total) + 1,
                "private": [HERE, os.path.dirname(os.path.abspath(minigrad.__file__)),
                            *map(os.path.abspath, private)]}
@@ -69,23 +79,31 @@ def run(sources, text, probes, *, seed=0, data=None, limits=None, private=()):
 def complete(found, index, sources, request, probes, limits, end):
     """Starts processes until every probe of sources[index] has an outcome; the outcomes of later
     sources that come on the way are kept too."""
-    while missing := [name for name in probes if name not in found[index]]:
+    while missing := [probe for probe in probes if probe.name not in found[index]]:
         if time.monotonic() > end:
             outcome = failed("time", f"no time left: {limits.total:g} s in all")
-            found[index].update((name, outcome) for name in missing)
+            found[index].update((probe.name, outcome) for probe in missing)
             return
         alone = len(missing) < len(probes)
         last = index + 1 if alone else len(sources)
-        asked = dict(request, sources=sources[index:last], probes=missing)
+        asked = dict(request, sources=sources[index:last], **spelled(missing))
         stop = ask(asked, lambda i, name, o: found[index + i].setdefault(name, o), limits, end)
         if stop is None:
             continue
         at, name, outcome = stop
-        names = probes if name is None else [name]
+        names = [probe.name for probe in probes] if name is None else [name]
         for each in names:
             found[index + at].setdefault(each, outcome)
         if at:
             return  # the sources before `at` are done; the caller goes on with this one
+
+
+def spelled(probes):
+    """Probes as data for the sandbox; texts that several have in common go over once."""
+    texts = list(dict.fromkeys(probe.text for probe in probes))
+    return {"texts": texts, "probes": [
+        {"name": probe.name, "text": texts.index(probe.text), "call": probe.call,
+         "given": probe.given} for probe in probes]}
 
 
 def failed(kind, text, type="", line=None):
@@ -96,7 +114,7 @@ def ask(request, keep, limits, end):
     """One process. Calls keep(source, probe, outcome) for each answer. Returns None if all was
     answered, else (source, probe or None for all, outcome) of where it stopped."""
     expected = [(i, name) for i in range(len(request["sources"]))
-                for name in (None, *request["probes"])]
+                for name in (None, *(probe["name"] for probe in request["probes"]))]
     with tempfile.TemporaryDirectory(prefix="minigrad-", ignore_cleanup_errors=True) as folder:
         process, lines = started(request, os.path.realpath(folder))
         try:
@@ -112,8 +130,8 @@ def ask(request, keep, limits, end):
                 if name is None and outcome.failure is None:
                     position += 1
                 elif name is None:
-                    for each in request["probes"]:
-                        keep(i, each, outcome)
+                    for probe in request["probes"]:
+                        keep(i, probe["name"], outcome)
                     position += 1 + len(request["probes"])
                 else:
                     keep(i, name, outcome)
@@ -188,7 +206,7 @@ def read(line, index, probe, process):
             return failed("error", one_line(problem["text"]), one_line(problem["type"]), line)
         return Outcome({one_line(name): quantity(value)
                         for name, value in answer.get("values", {}).items()})
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return failed("answer", "it gave no readable answer")
 
 
@@ -202,7 +220,9 @@ def quantity(value):
     given = value["numbers"]
     if not all(type(x) in (int, float) for x in given):
         raise ValueError("numbers")
-    return np.array(given, dtype=np.float64).reshape(shape)
+    kind = np.float32 if value.get("single") is True else np.float64
+    with np.errstate(all="ignore"):
+        return np.array(given, dtype=kind).reshape(shape)
 
 
 def one_line(text):

@@ -4,14 +4,18 @@ The one trick: a wrong formula almost always shows at the first step, so a hypot
 the first number that differs. Thousands cost less than a second.
 """
 
+import functools
 import itertools
 from collections import namedtuple
 
 import numpy as np
 
-from minigrad.coursework.mistakes import MISTAKES, SHARED
-from minigrad.coursework.reference import conventions_of, formula, makes_sense, simulated
+from minigrad.coursework.mistakes import MISTAKES, RARER, SHARED
+from minigrad.coursework.reference import (
+    conventions_of, formula, makes_sense, names_read, simulated)
 from minigrad.coursework.rewriting import rewritten
+
+MOST_WAYS = 11  # of a mistake, to be combined with others
 
 Hypothesis = namedtuple("Hypothesis", "ids lines states shared base")
 
@@ -33,34 +37,48 @@ def with_mistakes(base, mistakes):
         return
     ways = [mistake.switches for mistake in mistakes]
     for switches in itertools.product(*ways):
-        lines = base.lines
-        for switch in switches:
-            if switch != (SHARED,):
-                lines = lines and rewritten(lines, switch)
         shared = (SHARED,) in switches
-        if lines and makes_sense(lines, base.states) and not (shared and not base.states):
+        edits = [switch for switch in switches if switch != (SHARED,)]
+        lines = after_all(base.lines, edits) or after_all(base.lines, edits[::-1])
+        rule = base.base.partition("/")[0]
+        if lines and makes_sense(lines, base.states, rule) and not (shared and not base.states):
             yield Hypothesis(tuple(m.id for m in mistakes), lines, base.states, shared, base.base)
+
+
+def after_all(lines, switches):
+    for switch in switches:
+        lines = lines and rewritten(lines, switch)
+    return lines
 
 
 def levels(rule, asked, most):
     """Lists of hypotheses, the simplest first: as asked; other conventions and single mistakes;
     pairs (of mistakes, or of another convention and a mistake); triples, up to `most`."""
+    for size in range(most + 1):
+        yield level(rule, asked, size)
+
+
+@functools.lru_cache(maxsize=40)
+def level(rule, asked, size):
+    """The hypotheses with so many mistakes. Kept: for a class, they are made once."""
     base = plain(rule, asked)
-    yield [base]
+    if size == 0:
+        return [base]
     others = [plain(rule, other) for other in conventions_of(rule) if other != asked]
     alone = [other._replace(ids=(other.base,)) for other in others]
-    rows = [mistake for mistake in MISTAKES.values() if mistake.switches]
+    rows = [mistake if size < 2 else mistake._replace(switches=mistake.switches[:MOST_WAYS])
+            for mistake in MISTAKES.values() if mistake.switches]
     usable = [row for row in rows if any(True for _ in with_mistakes(base, (row,)))]
-    for size in range(1, most + 1):
-        found = [] if size > 1 else alone
-        pool = rows if size == 2 else usable  # some make sense only after another
-        found += [hypothesis for chosen in itertools.combinations(pool, size)
-                  for hypothesis in with_mistakes(base, chosen)]
-        if size == 2:
-            found += [hypothesis._replace(ids=(other.base, *hypothesis.ids))
-                      for other in others for row in rows
-                      for hypothesis in with_mistakes(other, (row,))]
-        yield found
+    found = [] if size > 1 else alone
+    pool = rows if size == 2 else usable  # some make sense only after another
+    pool = [row for row in pool if size < 3 or row.id not in RARER]
+    found += [hypothesis for chosen in itertools.combinations(pool, size)
+              for hypothesis in with_mistakes(base, chosen)]
+    if size == 2:
+        found += [hypothesis._replace(ids=(other.base, *hypothesis.ids))
+                  for other in others for row in rows
+                  for hypothesis in with_mistakes(other, (row,))]
+    return found
 
 
 def grade(hypothesis, records):
@@ -83,31 +101,89 @@ def close(seen, expected, tolerance):
     absolute, relative = tolerance
     seen, expected = np.asarray(seen), np.asarray(expected)
     gap = np.abs(seen - expected)
-    if np.all(gap <= absolute + relative * np.abs(expected)):
+    allowed = absolute + relative * np.minimum(np.abs(expected), 1e300)  # infinity allows nothing
+    if np.all(gap <= allowed):
         return True
-    fits = (gap <= absolute + relative * np.abs(expected)) | (seen == expected)
+    fits = (gap <= allowed) | (seen == expected)
     return bool(np.all(fits | (np.isnan(seen) & np.isnan(expected))))
 
 
-def explaining(rule, asked, records, most=3):
+def explaining(rule, asked, records, most=3, least=0):
     """All hypotheses of the simplest level on which one gives the numbers, best grade first, and
     that grade. ([], 0) if none does.
 
     A hypothesis that gives the weights alone only counts if no single mistake gives the states
-    too: a student may keep a state in another form.
+    too: a student may keep a state in another form. Sets of `least` to `most` mistakes are tried.
     """
     known, weights_only = {}, []
     with np.errstate(all="ignore"):
-        for level, hypotheses in enumerate(levels(rule, asked, most)):
+        for size in range(least, most + 1):
             fitting = {1: [], 2: []}
-            for hypothesis in hypotheses:
+            for hypothesis in level(rule, asked, size):
                 key = hypothesis.lines, hypothesis.shared
                 if key not in known:
                     known[key] = grade(hypothesis, records)
                 fitting.get(known[key], []).append(hypothesis)
+            for fits in fitting.values():  # what is seen more often stands first
+                fits.sort(key=lambda hypothesis: sum(id in RARER for id in hypothesis.ids))
             if fitting[2]:
                 return fitting[2], 2
             weights_only = weights_only or fitting[1]
-            if weights_only and level >= 1:
+            if weights_only and size >= 1:
                 return weights_only, 1
     return weights_only, int(bool(weights_only))
+
+
+# --- part by part --------------------------------------------------------------------------------
+
+def parts_explained(rule, asked, records):
+    """{quantity: ids of the fewest mistakes that explain it, None if none do}: every state, then
+    the parameter, each given all that the student's step was seen to have before it.
+
+    So one fault does not hide the next. {} if a state was not seen.
+    """
+    base = plain(rule, asked)
+    if not base.states or not all(set(base.states) <= set(one) for record in records
+                                  for step in record.seen for one in step):
+        return {}
+    parts = {}
+    with np.errstate(all="ignore"):
+        for part in (*base.states, "w"):
+            fitting = (h.ids for size in range(3) for h in level(rule, asked, size)
+                       if explains(h, part, base.states, records))
+            parts["parameter" if part == "w" else part] = next(fitting, None)
+    return parts
+
+
+def explains(hypothesis, part, states, records):
+    """Does a hypothesis give one part of every step, from what was seen before that part?"""
+    lines = list(hypothesis.lines)
+    for state in states[:states.index(part)] if part in states else states:
+        at = max(i for i, line in enumerate(lines) if state in names_read(line)[1])
+        lines.insert(at + 1, f"{state} = {state}_seen")
+    for record in records:
+        before = {}
+        for i, step in enumerate(record.seen):
+            for k, one in enumerate(step):
+                before[i, k] = {f"{name}_seen": value for name, value in one.items()}
+                if i:
+                    last = record.seen[i - 1][k]
+                    before[i, k] |= {f"{name}_old": value for name, value in last.items()}
+                    before[i, k]["w"] = last["w"]
+        for i, k, q in simulated(tuple(lines), hypothesis.states, record.run, hypothesis.shared,
+                                 before):
+            if not close(record.seen[i][k][part], q[f"next_{part}"], record.tolerance):
+                return False
+    return True
+
+
+def together(rule, asked, records, parts):
+    """The hypotheses with the mistakes of all parts that give every number, and their grade."""
+    ids = {id for found in parts.values() for id in found}
+    others = [id for id in ids if id not in MISTAKES]
+    base = plain(rule, others[0] if len(others) == 1 else asked)
+    rows = [row for row in MISTAKES.values() if row.id in ids]
+    with np.errstate(all="ignore"):
+        found = [h._replace(ids=(*others, *h.ids)) for h in with_mistakes(base, rows)
+                 if grade(h, records) == 2]
+    return found, 2 if found else 0

@@ -1,7 +1,7 @@
 """Reads ASSIGNMENT.toml: the part of TOML that assignments need, as Python 3.10 has no tomllib.
 
 The one trick: a value is what `json` reads, once quotes and commas are in JSON's spelling. There
-are [tables], [[lists of tables]], key = value with strings, numbers, true and false, arrays and
+are [tables], [[lists of tables]], key = value with strings, numbers, true and false, arrays,
 inline tables on one line, and texts of several lines between three quotes.
 """
 
@@ -44,8 +44,17 @@ def read(text, path="settings"):
         if quote in ("'''", '"""'):
             table[name], number = several_lines(lines, number, rest[3:], quote, path)
         else:
+            while unclosed(rest) and number < len(lines):
+                rest += "\n" + lines[number]
+                number += 1
             table[name] = value(rest, f"{path}, line {first}")
     return result
+
+
+def unclosed(text):
+    """Does an array go on in the next line?"""
+    marks = [token["mark"] for token in TOKEN.finditer(text)]
+    return marks.count("[") > marks.count("]")
 
 
 def opened(result, name, many, where):

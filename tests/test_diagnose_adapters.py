@@ -1,0 +1,167 @@
+"""Optimizers in the styles of many courses, right and wrong, come out as what they are."""
+
+import functools
+
+import numpy as np
+import pytest
+from coursework_style_classes import STYLES
+from coursework_styles import student
+
+from minigrad.coursework.adapters import kind_of
+from minigrad.coursework.diagnosis import diagnose
+
+RIGHT = [name for name in STYLES if name != "gradient kept as state"]
+WRONG = [(name, id) for name, row in STYLES.items() for id in row[4]]
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_right_ones_of_every_style_are_right(name):
+    rule, convention = STYLES[name][:2]
+    found = diagnose(student(name), rule=rule, convention=convention, most=1)
+    assert found.verdict in ("correct", "convention"), found
+
+
+@pytest.mark.parametrize("name, id", WRONG)
+def test_wrong_ones_of_every_style_are_named(name, id):
+    rule, convention = STYLES[name][:2]
+    found = diagnose(student(name, id), rule=rule, convention=convention, most=2)
+    assert (id,) in (found.causes, *found.ties), found
+
+
+class Adam:
+    """A class to derive odd ones from."""
+
+    def __init__(self, params, lr=0.1, beta1=0.9, beta2=0.999, eps=1e-8):
+        self.params, self._lr, self.betas, self.eps = list(params), lr, (beta1, beta2), eps
+        self.t, self.state = 0, {}
+
+    @property
+    def lr(self):
+        return self._lr
+
+    def step(self):
+        self.t += 1
+        b1, b2 = self.betas
+        for i, p in enumerate(self.params):
+            m, v = self.state.get(i, (0, 0))
+            m, v = b1 * m + (1 - b1) * p.grad, b2 * v + (1 - b2) * p.grad**2
+            self.state[i] = m, v
+            step = m / (1 - b1**self.t) / (np.sqrt(v / (1 - b2**self.t)) + self.eps)
+            self.move(p, self.lr * step)
+
+    def move(self, p, step):
+        p.data = p.data - step
+
+
+def moving(move):
+    return type("Odd", (Adam,), {"move": lambda self, p, step: move(p, step)})
+
+
+def test_a_warm_start_is_made_where_states_can_be_set():
+    assert not any("start from nothing" in note for note in diagnose(Adam).notes)
+
+
+@pytest.mark.parametrize("factory", [
+    functools.partial(Adam, lr=0.01), lambda params, **more: Adam(params, **more),
+    lambda params: Adam(params, 0.02, 0.8, 0.9), lambda params, lr: Adam(params, lr),
+    moving(lambda p, step: p.data.__isub__(step)),
+    moving(lambda p, step: setattr(p, "data", (p.data - step).astype(np.float32)))])
+def test_factories_and_ways_to_move_are_right(factory):
+    assert diagnose(factory).verdict == "correct"
+
+
+def zeroes(p, step):
+    p.data -= step
+    p.grad = np.zeros_like(p.grad)
+
+
+def halves(p, step):
+    p.data -= step
+    p.grad *= 0.5
+
+
+def test_gradients_may_be_zeroed_but_not_changed():
+    assert diagnose(moving(zeroes)).verdict == "correct"
+    assert diagnose(moving(halves)).causes == ("gradient-mutated",)
+
+
+def test_a_state_that_is_the_gradient_itself_is_noticed():
+    class SGD:
+        def __init__(self, params, lr=0.1, momentum=0.9):
+            self.params, self.lr, self.momentum, self.u = params, lr, momentum, {}
+
+        def step(self):
+            for p in self.params:
+                if p not in self.u:
+                    self.u[p] = p.grad
+                else:
+                    self.u[p] *= self.momentum
+                    self.u[p] += p.grad
+                p.data = p.data - self.lr * self.u[p]
+    assert diagnose(SGD, rule="momentum").causes == ("gradient-mutated",)
+
+
+def test_what_cannot_be_run_is_told_with_its_cure():
+    class Fails(Adam):
+        def step(self):
+            super().step()
+            if self.t == 2:
+                raise RuntimeError("boom")
+    with pytest.raises(ValueError, match=r"RuntimeError: boom \(at step 2\)") as caught:
+        diagnose(Fails)
+    assert "Tried as student(a list) of arrays" in str(caught.value)
+    assert "kind=" in str(caught.value) and "layout=" in str(caught.value)
+    with pytest.raises(ValueError, match="another shape"):
+        diagnose(moving(lambda p, step: setattr(p, "data", np.zeros(5))))
+    with pytest.raises(ValueError, match="kind is 'x'; choose one of cs231n"):
+        diagnose(Adam, kind="x")
+    with pytest.raises(ValueError, match="layout is 'x'; choose one of arrays"):
+        diagnose(Adam, layout="x")
+    with pytest.raises(TypeError, match="an adapter needs the functions"):
+        diagnose(Adam, layout=3)
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+@pytest.mark.parametrize("result", [
+    lambda w, g, lr: np.asmatrix(w - lr * g), lambda w, g, lr: (w - lr * g).tolist(),
+    lambda w, g, lr: (w - lr * g,)])
+def test_results_may_be_lists_and_matrices(result):
+    assert diagnose(result, rule="sgd").verdict == "correct"
+
+
+def test_names_may_be_given():
+    assert diagnose(lambda w, g, q: w - q * g, rule="sgd", names={"lr": "q"}).verdict == "correct"
+
+
+def test_kinds_are_told_by_signatures():
+    class Called:
+        def __call__(self, w, dw, config):
+            return w - config["learning_rate"] * dw, config
+    assert kind_of(Called()) == "cs231n" and kind_of(Adam) == "class"
+    assert kind_of(lambda w, g, lr: 0) == "rule"
+    assert diagnose(Called(), rule="sgd").verdict == "correct"
+    assert diagnose(lambda w, dw, memo=None: (w - memo["learning_rate"] * dw, memo),
+                    rule="sgd").verdict == "correct"
+
+
+def test_an_adapter_makes_parameters_of_another_kind():
+    class Box:
+        def __init__(self, content):
+            self.data, self.grad = content, None
+
+    class SGD:
+        def __init__(self, params, lr):
+            self.params, self.lr = params, lr
+
+        def step(self):
+            for p in self.params:
+                assert isinstance(p, Box) and p.grad[0] == "gradient"
+                p.data = p.data - self.lr * p.grad[1]
+
+    class Layout:
+        parameter = Box
+
+        @staticmethod
+        def gradient(array):
+            return "gradient", array
+    assert diagnose(SGD, rule="sgd", layout=Layout).verdict == "correct"
