@@ -5,7 +5,7 @@ from minigrad.cli_values import one_of, whole
 RULES = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "amsgrad")
 
 COMMANDS = {
-    "diagnose": "name the mistake in an optimizer, or behind a wrong number",
+    "diagnose": "name the mistake in an optimizer, engine, layer or number",
     "grade": "grade a submission, and name its mistakes",
     "release": "strip the solutions from an assignment's source",
 }
@@ -15,13 +15,17 @@ EXAMPLES = {
   {0} diagnose optim.py:adam
   {0} diagnose optim.py:f --rule momentum --convention ema
   {0} diagnose trace.csv --rule adamw --hint concept
+  {0} diagnose engine.py:Value --rule autograd
+  {0} diagnose layer.py:affine --rule backward --inputs 4x3,3x5,5
   {0} diagnose cs231n/adam \\
       --quantity "next_w error" --number 0.2072
   {0} diagnose checks  (lists the known checks)
 
 FILE.py is RUN: diagnose only files that you trust. A trace has columns step,
-parameter, index, value, gradient (.csv), or is .json or .npz. The exit code is
-0 if the numbers are right, by this convention or another, else 1.""",
+parameter, index, value, gradient (.csv), or is .json or .npz. A layer affine is
+affine_forward and affine_backward, or an object with both methods. The exit
+code is 0 if the numbers are right, by this convention or another, else 1; it is
+2 if there was nothing to diagnose.""",
     "grade": """
   {0} grade examples/assignments/optimizers mine.py
   {0} grade ASSIGNMENT.toml mine.py -o results.json --hints where
@@ -51,15 +55,19 @@ def add_diagnose(parser):
     add = parser.add_argument
     add("what", metavar="FILE.py:NAME|TRACE|CHECK",
         help="a function or class of a program; a trace; or a known check")
-    add("--rule", type=one_of(*RULES), default="adam", metavar="NAME",
-        help=", ".join(RULES) + " (default: adam)")
+    add("--rule", type=one_of(*RULES, "autograd", "backward"), default="adam", metavar="NAME",
+        help=", ".join(RULES) + " (default: adam); or autograd, an engine; or backward, a layer")
     add("--convention", metavar="NAME", default="torch",
         help="whose definition: torch, cs231n, cmu10414, fastai, keras, ..., or its id")
     add("--seed", type=whole(0), metavar="N", default=0, help="another probe for each (default: 0)")
     add("--hint", type=one_of("where", "concept", "formula"), metavar="LEVEL",
         help="print only a hint: where, concept or formula")
+    add("--inputs", metavar="4x3,3x5,5", help="of a layer: the shapes of its inputs")
     add("--quantity", metavar="NAME", help="of a check: what it printed")
-    add("--number", metavar="X", help="of a check: the number it printed, with all its digits")
+    add("--number", metavar="X",
+        help="of a check: the number it printed, with all its digits (--number=-1e-3)")
+    add("--most", type=whole(0), metavar="N",
+        help="of a check: how many mistakes to combine at most (default: 2)")
 
 
 def run_diagnose(options):

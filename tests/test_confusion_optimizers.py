@@ -49,11 +49,7 @@ FIRST = {  # where a mistake shows first in Adam: the quantity, at which step
     "lr-missing": ("step", 1), "decay-decoupled": ("g", 1), "decay-half": ("g", 1),
     "decay-double": ("g", 1), "decay-sign": ("g", 1), "decay-ignored": ("g", 1),
 }
-NOT_TOGETHER = [  # each undoes a part of the other, in an order that is not told
-    {"moments-swapped", "stale-moment"}, {"moments-swapped", "state-starts-at-gradient"},
-    {"correction-multiplied", "eps-before-correction"},
-    {"decay-after-step", "decay-coupled"},
-]
+NOT_TOGETHER = [{"decay-after-step", "decay-coupled"}]  # one decay, at two places
 # fmt: on
 
 
@@ -116,18 +112,39 @@ def test_mistakes_in_different_states_are_told_apart_where_states_are_seen():
 
 
 def test_a_tie_stays_one_on_other_probes():
-    """What is called a tie gives the same numbers whatever they are, NaN apart."""
-    for family, id in (("adam", "t-stuck"), ("sgd", "decay-double"), ("momentum", "ascent"),
-                       ("rmsprop", "state-not-stored"), ("nesterov", "state-not-stored")):
-        ties = sets_of(found(family, (id,), warm=False))
-        for seed in range(1, 6):
-            assert sets_of(found(family, (id,), seed, warm=False)) == ties
+    """What is called a tie gives the same numbers whatever they are: for every mistake that has
+    one, from a cold start, which shows least. (A missing eps is one of 1e-10 but for the last
+    digits.)"""
+    tied = 0
+    for family, ids in PLANTED.items():
+        for id in [id for id in ids if id != "eps-missing"]:
+            ties = sets_of(found(family, (id,), 1, warm=False, most=1))
+            if len(ties) > 1:
+                tied += 1
+                for seed in (2, 3):
+                    other = sets_of(found(family, (id,), seed, warm=False, most=1))
+                    assert other == ties, (family, id)
+    assert tied > 10
 
 
 def test_the_first_difference_is_the_quantity_that_is_wrong():
     for id, (quantity, step) in FIRST.items():
         first = found("adam", (id,)).first_difference
         assert (first.quantity, first.step, first.parameter) == (quantity, step, 0), id
+
+
+def test_the_first_difference_has_a_sensible_name_in_the_other_families():
+    """Velocities and sums of squares are called v, what AMSGrad divides by v_hat."""
+    for family, faults in {
+        "momentum": {"decay-sign": "g", "momentum-lr-twice": "v", "stale-moment": "step"},
+        "nesterov": {"momentum-sign": "v", "nesterov-sign": "step", "ascent": "parameter"},
+        "adagrad": {"averages-instead-of-accumulating": "v", "stale-moment": "denominator"},
+        "rmsprop": {"square-missing": "v", "stale-moment": "denominator", "lr-missing": "step"},
+        "adamw": {"decay-coupled": "g", "decay-after-step": "parameter"},
+        "amsgrad": {"amsgrad-max-not-stored": "v_hat", "amsgrad-max-written-into-v": "v"},
+    }.items():
+        for id, quantity in faults.items():
+            assert found(family, (id,), most=1).first_difference.quantity == quantity, (family, id)
 
 
 def test_parameters_are_named_where_only_the_second_is_wrong():
@@ -319,22 +336,24 @@ def test_a_hyperparameter_written_as_a_number_is_named(id):
 
 def main(seconds=600):
     """Prints which mistakes were named, alone and in pairs."""
-    print(f"{'family':20}{'style':15}{'alone':>12}{'pairs':>12}{'simpler':>9}{'missed':>8}")
+    print(f"{'family':20}{'style':15}{'alone':>12}{'pairs':>8}{'ties':>6}{'simpler':>9}{'missed':>8}")
     start = time.perf_counter()
     for family, (style, options) in itertools.product(PLANTED, STYLES.items()):
         alone = sum({id} in sets_of(found(family, (id,), **options)) for id in PLANTED[family])
-        named = simpler = missed = 0
+        named = tied = simpler = missed = 0
         for pair in pairs_of(family) if time.perf_counter() - start < seconds else ():
             result = found(family, pair, most=2, **options)
-            if set(pair) in sets_of(result):
+            if set(pair) == set(result.causes):
                 named += 1
+            elif set(pair) in sets_of(result):
+                tied += 1
             elif result.verdict != "unknown" and len(result.causes) < 2:
                 simpler += 1
             else:
                 missed += 1
                 print("   ", *pair, "came out as", result.verdict, *result.causes)
-        print(f"{family:20}{style:15}{alone:>6} of {len(PLANTED[family]):<3}{named:>10}"
-              f"{simpler:>9}{missed:>8}")
+        print(f"{family:20}{style:15}{alone:>6} of {len(PLANTED[family]):<3}{named:>6}"
+              f"{tied:>6}{simpler:>9}{missed:>8}")
 
 
 if __name__ == "__main__":

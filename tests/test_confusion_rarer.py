@@ -58,6 +58,10 @@ WRONG = [  # a family, its mistake, what a student wrote instead of what
     ("adam", "misplaced-parenthesis", ADAM, "(1 - b2) * g**2", "(1 - b2 * g**2)"),
     ("adam", "looks-ahead", ADAM, "lr * mh", "lr * (b1 * mh + (1 - b1) * g / (1 - b1**t))"),
     ("adam", "correction-betas-swapped", ADAM, "v / (1 - b2**t)", "v / (1 - b1**t)"),
+    ("adam", "moment-one-coefficient", ADAM, "(1 - b2) * g**2", "b2 * g**2"),
+    ("adam", "moment-used-twice", ADAM, "vh = v", "vh = m"),
+    ("adam", "step-returned", ADAM, "w = w -", "w = -"),
+    ("adam", "t-counted-twice", ADAM, "**t", "**(2 * t)"),
     ("amsgrad", "amsgrad-minimum", ADAM.replace("vh =", "s['v_max'] = v = np.minimum("
         "s.get('v_max', 0 * w), v)\nvh ="), "", ""),
     ("amsgrad", "amsgrad-max-over-elements", ADAM.replace("vh =", "s['v_max'] = v = np.maximum("

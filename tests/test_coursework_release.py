@@ -9,6 +9,7 @@ import zipfile
 import pytest
 
 from coursework_answers import OPTIMIZERS, wrong
+from minigrad.cli import main
 from minigrad.coursework import assignment, classroom, diagnose, settings
 from minigrad.coursework.grading import grade
 from minigrad.coursework.releasing import release, released
@@ -131,7 +132,7 @@ def test_a_class_gives_one_table_and_a_histogram(tmp_path):
     assert [row["student"] for row in rows] == ["'=cat", "ann", "bob", "dan", "eve", "fay"]
     assert [float(row["score"]) for row in rows] == [22, 32, 22, 0, 28, 0]
     assert rows[2]["found"] == "t-stuck"
-    assert "t-stuck          2  ####" in (tmp_path / "out" / "histogram.txt").read_text()
+    assert "t-stuck          2  ##\n" in (tmp_path / "out" / "histogram.txt").read_text()
     assert sorted(os.listdir(tmp_path / "out" / "reports")) == [
         "=cat.txt", "ann.txt", "bob.txt", "dan.txt", "eve.txt"]
 
@@ -139,7 +140,7 @@ def test_a_class_gives_one_table_and_a_histogram(tmp_path):
 @pytest.fixture
 def class_zip(tmp_path):
     path = tmp_path / "class.zip"
-    unknown = OPTIMIZERS.replace("two * old_v", "two * old_v + 0.01")
+    unknown = OPTIMIZERS.replace("cache + (1 - rho)", "0.3 + cache + (1 - rho)")
     assert unknown != OPTIMIZERS
     with zipfile.ZipFile(path, "w") as book:
         book.writestr("download/ann/optimizers.py", OPTIMIZERS)
@@ -156,9 +157,10 @@ def test_a_zip_file_of_a_class_is_graded_each_student_with_other_numbers(class_z
     assert {"ann", "bob"} <= set(room.grades) and not (tmp_path.parent / "evil.py").exists()
     assert room.grades["ann"].score == 32 > room.grades["bob"].score
     assert room.grades["ann"].seed != room.grades["bob"].seed
+    assert room.grades["bob"].misconceptions == ["unknown"]
     classroom.write_class(room, str(tmp_path / "out"))
-    trace = str(tmp_path / "out" / "unknown" / "bob-adam.json")
-    again = diagnose(trace, rule="adam", most=1)  # what the instructor does next
+    trace = str(tmp_path / "out" / "unknown" / "bob-rmsprop.json")
+    again = diagnose(trace, rule="rmsprop", most=1)  # what the instructor does next
     assert again.verdict == "unknown" and again.first_difference.quantity == "v"
 
 
@@ -169,3 +171,37 @@ def test_a_class_of_thirty_takes_less_than_45_seconds(tmp_path):
     room = classroom.grade_class(os.path.join(FOLDER, "optimizers"), str(tmp_path))
     assert room.histogram == {"betas-swapped": 4}
     assert (time.monotonic() - begin) / 4 < 45 / 30
+
+
+def test_what_is_no_class_is_refused_by_name(tmp_path, capsys):
+    (tmp_path / "class.zip").write_text("x")
+    (tmp_path / "empty").mkdir()
+    for name, words in (("class.zip", "not a zip file"), ("empty", "there are no submissions")):
+        assert main(["grade", os.path.join(FOLDER, "optimizers"), str(tmp_path / name)]) == 1
+        told = capsys.readouterr().err
+        assert words in told and name in told and "Traceback" not in told
+
+
+def test_an_output_that_is_a_folder_gets_results_json_in_it(tmp_path, capsys):
+    (tmp_path / "mine.py").write_text("x = 1")
+    command = ["grade", os.path.join(FOLDER, "optimizers"), str(tmp_path / "mine.py")]
+    assert main(command + ["-o", str(tmp_path)]) == 0
+    assert json.loads((tmp_path / "results.json").read_text())["score"] == 0
+
+
+def test_an_assignment_from_nothing_names_its_own_mistake(tmp_path):
+    (tmp_path / "solution.py").write_text(
+        "def half(x):\n    ### BEGIN SOLUTION\n    return x / 2\n    ### END SOLUTION\n")
+    (tmp_path / "probes.py").write_text(
+        "def half(student, rng):\n    return {'y': student.half(rng.standard_normal(3))}\n")
+    (tmp_path / "ASSIGNMENT.toml").write_text(
+        '[[check]]\nprobe = "half"\n[[mistake]]\nid = "doubled"\ntitle = "twice, not half"\n'
+        'concept = "Half is smaller."\nreplace = "x / 2"\nby = "x * 2"\n')
+    (tmp_path / "mine.py").write_text("def half(x):\n    return x + x\n")
+    found = grade(str(tmp_path), str(tmp_path / "mine.py"))
+    assert (found.score, found.most, found.misconceptions) == (0, 1, ["doubled"])
+    assert "twice, not half" in str(found)
+    with open(tmp_path / "ASSIGNMENT.toml", "a") as file:
+        file.write('group = "nowhere"\n')
+    with pytest.raises(settings.SettingsError, match="of the group 'nowhere'; there are half"):
+        grade(str(tmp_path), str(tmp_path / "mine.py"))

@@ -125,8 +125,6 @@ PLANTED = [
     ("overwrites-gradient", [("self.grad +=", "self.grad ="), ("other.grad +=", "other.grad =")]),
     ("overwrites-gradient", [("self.grad += out.data *", "self.grad = out.data *")]),
     ("overwrites-gradient", [("self.grad += (1 -", "self.grad = (1 -")]),
-    ("overwrites-gradient", [("self.grad += (self.data > 0)", "self.grad = (self.data > 0)")]),
-    ("overwrites-gradient", [("self.grad += n", "self.grad = n")]),
     ("overwrites-gradient", [("self.grad += out.grad", "self.grad = out.grad"),
                              ("other.grad += 1.0", "other.grad = 1.0")]),
     ("repropagates-accumulated", [WALK]),
@@ -137,25 +135,16 @@ PLANTED = [
     ("topological-order-without-visited", [("            if v in visited: return\n", "")]),
     ("order-not-reversed", [("return order[::-1]", "return order")]),
     ("seed-missing", [("self.grad = 1.0", "pass")]),
-    ("upstream-ignored", [("(1 - out.data ** 2) * out.grad", "(1 - out.data ** 2)")]),
     ("upstream-ignored", [("out.data * out.grad", "out.data")]),
-    ("upstream-ignored", [("(n - 1) * out.grad", "(n - 1)")]),
     ("upstream-ignored", [("other.data * out.grad", "other.data"), ("self.data * out.grad", "self.data")]),
     ("upstream-ignored", [("self.grad += out.grad", "self.grad += 1.0"), ("1.0 * out.grad", "1.0")]),
     ("interior-gradients-not-cleared", [("            if v.children: v.grad = 0.0\n", "            pass\n")]),
     ("leaf-gradients-cleared", [("if v.children: v.grad", "v.grad")]),
-    ("product-rule-wrong-factor", [("other.data * out.grad", "self.data * out.grad")]),
     ("product-rule-wrong-factor", [("other.data * out.grad", "XX * out.grad"), ("self.data * out.grad", "other.data * out.grad"), ("XX", "self.data")]),
-    ("power-factor-missing", [("n * self.data ** (n - 1)", "self.data ** (n - 1)")]),
-    ("power-exponent-not-reduced", [("** (n - 1)", "** n")]),
-    ("relu-gradient-at-zero", [("self.data > 0", "self.data >= 0")]),
     ("relu-mask-missing", [("(self.data > 0) * ", "")]),
     ("relu-mask-missing", [("(self.data > 0)", "(out.grad > 0)")]),
-    ("tanh-not-squared", [("1 - out.data ** 2", "1 - out.data")]),
-    ("derivative-from-input", [("1 - out.data ** 2", "1 - self.data ** 2")]),
     ("derivative-from-input", [("out.data * out.grad", "self.data * out.grad")]),
     ("derivative-from-output", [("out.data * out.grad", "math.exp(out.data) * out.grad")]),
-    ("factor-two", [("(1 - out.data ** 2)", "2 * (1 - out.data ** 2)")]),
     ("sign-flipped", [("out.data * out.grad", "-out.data * out.grad")]),
     ("local-derivative-missing", [("(1 - out.data ** 2) * ", "")]),
     ("reflected-operands-swapped", [("-self + other", "self - other")]),
@@ -283,17 +272,13 @@ Tensor.__rtruediv__ = lambda self, other: as_tensor(other) / self
 ARRAYS = [
     ("broadcast-not-undone", [("g = undone(g, x.data.shape)", "pass")]),
     ("broadcast-averaged", [("g = g.sum(0)", "g = g.mean(0)"), ("g.sum(d, keepdims", "g.mean(d, keepdims")]),
-    ("matmul-not-transposed", [("g @ other.data.T", "g @ other.data")]),
-    ("matmul-not-transposed", [("self.data.T @ g", "self.data @ g")]),
     ("matmul-not-transposed", [("g @ other.data.T", "g @ other.data"), ("self.data.T @ g", "self.data @ g")]),
     ("mean-for-sum", [("lambda g: [g * np.ones_like(self.data)]", "lambda g: [g / self.data.size * np.ones_like(self.data)]")]),
     ("sum-for-mean", [("g / self.data.size * np.ones", "g * np.ones")]),
-    ("transpose-not-undone", [("lambda g: [g.T]", "lambda g: [g]")]),
     ("transpose-not-undone", [("lambda g: [g.T]", "lambda g: [g.reshape(self.data.shape)]")]),
     ("softmax-diagonal-only", [("y * (g - (g * y).sum(axis, keepdims=True))", "g * y * (1 - y)")]),
     ("softmax-wrong-axis", [("axis=-1):", "axis=-1):\n        axis = 0")]),
     ("softmax-wrong-axis", [("(g * y).sum(axis,", "(g * y).sum(0,")]),
-    ("softmax-unstable", [(" - self.data.max(axis, keepdims=True)", "")]),
     ("upstream-ignored", [("lambda g: [g * np.ones_like(self.data)]", "lambda g: [np.ones_like(self.data)]"), ("[g / self.data.size *", "[1 / self.data.size *")]),
     ("upstream-ignored", [("[g * (self.data > 0)]", "[1.0 * (self.data > 0)]")]),
     ("overwrites-gradient", [("grads.get(id(x), 0) + g", "g")]),
@@ -305,9 +290,9 @@ def tensor_engine(*changes, kind="float"):
     return engine(*changes, source=TENSOR.replace("KIND", kind), name="Tensor")
 
 
-@pytest.mark.parametrize("kind", ["float", "np.float32"])
-@pytest.mark.parametrize("cause, changes", ARRAYS)
-def test_planted_faults_of_a_tensor_engine_are_named(cause, changes, kind):
+@pytest.mark.parametrize("row, cause, changes", [(i, *row) for i, row in enumerate(ARRAYS)])
+def test_planted_faults_of_a_tensor_engine_are_named(row, cause, changes):
+    kind = ("float", "np.float32")[row % 2]  # needle's engine is float32 throughout
     found = diagnose_autograd(tensor_engine(*changes, kind=kind))
     assert found.causes == (cause,), found
 
@@ -368,8 +353,24 @@ PAIRS = [
 
 @pytest.mark.parametrize("causes, changes", PAIRS)
 def test_two_mistakes_are_both_named(causes, changes):
-    found = diagnose_autograd(engine(*changes))
+    found = diagnose_autograd(engine(*changes), convention="torch")
     assert found.causes == causes, found
+
+
+def test_habits_of_micrograd_and_needle_are_a_note_beside_a_mistake():
+    wrong = ("1 - out.data ** 2", "1 - out.data")
+    for habit, changes in (("interior-gradients-not-cleared", KEPT_INTERIOR),
+                           ("leaf-gradients-cleared", ("if v.children: v.grad", "v.grad"))):
+        found = diagnose_autograd(engine(changes, wrong))
+        assert found.causes == ("tanh-not-squared",) and habit in " ".join(found.notes), found
+        strict = diagnose_autograd(engine(changes, wrong), convention="torch")
+        assert strict.causes == ("tanh-not-squared", habit) and not strict.notes[:-1], strict
+        assert diagnose_autograd(engine(changes)).causes == (habit,)
+    usual = diagnose_autograd(engine(KEPT_INTERIOR, wrong), convention="micrograd")
+    assert usual.causes == ("tanh-not-squared",) and usual.verdict == "mistake"
+
+
+KEPT_INTERIOR = ("            if v.children: v.grad = 0.0\n", "            pass\n")
 
 
 def test_a_mistake_outside_the_table_is_unknown():
@@ -426,10 +427,10 @@ def test_an_adapter_tells_unusual_names():
         diagnose_autograd(Odd)
 
 
-def test_a_class_without_backward_is_no_mistake_of_the_table():
-    class Plain(float):
-        pass
-    assert diagnose_autograd(lambda x: Plain(x)).verdict == "unknown"
+def test_a_class_without_backward_or_product_is_neither_right_nor_a_mistake_of_the_table():
+    assert diagnose_autograd(type("Plain", (float,), {})).verdict == "unknown"
+    found = diagnose_autograd(engine(("    def __mul__", "    def lost")))
+    assert found.verdict == "unknown" and "x * y" in str(found)
 
 
 def test_other_names_of_attributes_are_found():
@@ -441,11 +442,6 @@ def test_other_names_of_attributes_are_found():
     wrapped = tensor_engine(("t.grad = grads[id(t)] if t.grad is None else t.grad + grads[id(t)]",
                              "t.grad = as_tensor(grads[id(t)] + (t.grad.data if t.grad else 0))"))
     assert_correct(diagnose_autograd(wrapped))
-
-
-def test_a_class_that_cannot_multiply_is_not_called_right():
-    found = diagnose_autograd(engine(("    def __mul__", "    def lost")))
-    assert found.verdict == "unknown" and "x * y" in str(found)
 
 
 def test_a_change_in_place_after_use_is_found():
@@ -471,7 +467,7 @@ def test_every_switch_of_the_table_is_told_from_the_right_engine_and_from_other_
         scalars = len(scalar_graphs())
         if not all(same(found, r) for (_, found), r in zip(seen[:scalars], right)):
             seen = seen[:scalars]  # scalars show it: half the work
-        chosen, ties = explanation(seen, 1e-9, time.process_time() + 60)
+        chosen, ties, _ = explanation(seen, 1e-9, time.process_time() + 60)
         named = [{t.fault for t in chosen}, *map(set, ties)]
         assert {s.fault} in named, (s, named)
         tied |= {frozenset((s.fault, *other)) for other in named if other != {s.fault}}

@@ -38,9 +38,9 @@ def squares(lr, eps, gamma=None, inside=True):
     return step
 
 
-def adam(lr=0.001, b1=0.9, b2=0.999, eps=1e-8, wd=0.0, wrong=None):
+def adam(lr=0.001, b1=0.9, b2=0.999, eps=1e-8, wd=0.0, wrong=None, decay=0.0):
     def step(w, g, s, t, k):
-        g = g + wd * w
+        g, w = g + wd * w, w - lr * decay * w
         first, second = (b2, b1) if wrong == "swapped" else (b1, b2)
         n = {"per parameter": (t - 1) * 4 + k + 1}.get(wrong, t)
         s["m"] = first * s.get("m", 0) + (1 - first) * g
@@ -48,6 +48,10 @@ def adam(lr=0.001, b1=0.9, b2=0.999, eps=1e-8, wd=0.0, wrong=None):
         m, v = s["m"] / (1 - first**n), s["v"] / (1 - second**n)
         if wrong == "uncorrected":
             m, v = s["m"], s["v"]
+        if wrong == "uncorrected, swapped":
+            m = s["m"] = b2 * s.get("old", 0) + (1 - b2) * g
+            v = s["v"] = b1 * s.get("sq", 0) + (1 - b1) * g * g
+            s["old"], s["sq"] = m, v
         if wrong == "stored":
             s["m"], s["v"] = m, v
         if wrong == "inside":
@@ -164,11 +168,6 @@ def plane():
     return {"w": theta[:2], "b": theta[2]}
 
 
-def keras_steps():
-    one, two = (alone(momentum(0.1, 0.9, "inside"), 1, lambda v: v, n) for n in (1, 2))
-    return {"first step": 1 - one, "second step": one - two}
-
-
 def toward_30(theta):
     return 2 * (theta - 30)
 
@@ -185,11 +184,15 @@ DERIVED = {
     "cmu10414/adam_weight_decay": lambda: {"loss": needle(adam(wd=0.01))},
     "cmu11785/sgd": lambda: pseudo_model(sgd(0.9)),
     "cmu11785/sgd_momentum": lambda: pseudo_model(momentum(0.9, 0.9, "sum")),
+    "cmu11785/adam": lambda: pseudo_model(adam(0.001)),
+    "cmu11785/adamw": lambda: pseudo_model(adam(0.001, decay=0.01)),
     "deeplearning.ai/gd": lambda: dlai(sgd(0.01)),
     "deeplearning.ai/momentum": lambda: dlai(momentum(0.01, 0.9, "mean")),
     "deeplearning.ai/adam": lambda: dlai(adam(0.01, wrong="inside"), 2),
     "deeplearning.ai/adam_eps_1e-2": lambda: dlai(adam(0.02, 0.8, 0.888, 1e-2), 2),
     "d2l/gd_1d": lambda: {"x": alone(sgd(0.2), 10, lambda x: 2 * x, 10)},
+    "d2l/gd_1d_small_lr": lambda: {"x": alone(sgd(0.05), 10, lambda x: 2 * x, 10)},
+    "d2l/gd_1d_diverging": lambda: {"x": alone(sgd(1.1), 10, lambda x: 2 * x, 10)},
     "d2l/gd": lambda: on_bowl(sgd(0.1), (2.0, 4.0)),
     "d2l/gd_ill_conditioned": lambda: on_bowl(sgd(0.4)),
     "d2l/gd_diverging": lambda: on_bowl(sgd(0.6)),
@@ -206,11 +209,10 @@ DERIVED = {
     "little-learner/naked": lambda: {"theta": alone(sgd(0.01), 3, toward_30, 500)},
     "little-learner/velocity":
         lambda: {"theta": alone(momentum(0.01, 0.9, "inside"), 3, toward_30, 70)},
+    "little-learner/rms":
+        lambda: {"theta": alone(squares(0.1, 1e-8, 0.999, inside=False), 3, toward_30, 170)},
     "little-learner/adam":
         lambda: {"theta": alone(adam(0.1, eps=1e-7, wrong="uncorrected"), 3, toward_30, 150)},
-    "keras/rmsprop": lambda: {"v": alone(squares(0.1, 1e-7, 0.9), 10, lambda v: v, 1)},
-    "keras/adam": lambda: {"v": alone(adam(0.1, eps=1e-7, wrong="eps-hat"), 10, lambda v: v, 1)},
-    "keras/sgd_momentum": keras_steps,
 }
 
 
@@ -311,6 +313,7 @@ def test_the_published_adam_of_the_first_notebook_has_eps_under_the_root():
     assert diagnose_number("dlai/adam", "W2[2, 1]", "-1.09245036").verdict == "correct"
     diagnosis = diagnose_number("dlai/adam", "W2[2][1]", "-1.09244991")
     assert diagnosis.verdict == "convention" and diagnosis.causes == ("adam/torch",)
+    assert ("eps-outside-sqrt",) in diagnosis.ties and len(diagnosis.ties) < 4
 
 
 def test_a_pair_is_named_where_no_single_mistake_fits():
@@ -337,6 +340,27 @@ def test_every_single_mistake_that_shows_is_among_the_answers(name, quantity):
             text = " ".join(f"{x:.9g}" for x in np.ravel(value))
             diagnosis = diagnose_number(name, quantity, text)
             assert diagnosis.right or (id,) in (diagnosis.causes, *diagnosis.ties), id
+
+
+def test_a_pair_is_named_after_32_steps_of_a_network():
+    number = f"{needle(adam(wrong='uncorrected, swapped')):.6f}"
+    diagnosis = diagnose_number("cmu10414/adam", "loss", number)
+    assert {"no-bias-correction", "betas-swapped"} in map(set, (diagnosis.causes, *diagnosis.ties))
+
+
+@pytest.mark.parametrize("wrong, id", [
+    ("swapped", "betas-swapped"), ("uncorrected", "no-bias-correction")])
+def test_a_mistake_in_either_formula_of_a_course_is_one_mistake(wrong, id):
+    """deeplearning.ai's text has eps outside of the root, its published digits have it inside."""
+    new = dlai(adam(0.01, wrong=wrong), 2)
+    diagnosis = diagnose_number("dlai/adam", {q: str(new[q]) for q in ("W1", "b2")})
+    assert diagnosis.causes == (id,) and diagnosis.verdict == "mistake", diagnosis
+    assert not any("eps" in rule for rule, _ in diagnosis.lines)
+
+
+@pytest.mark.parametrize("spelling", ["next_w_error", "next_w  error:", "'next_w error'"])
+def test_a_quantity_may_be_spelled_as_people_do(spelling):
+    assert diagnose_number("cs231n/adam", spelling, 0.2072).causes == ("no-bias-correction",)
 
 
 def test_an_unknown_number_is_unknown():
@@ -367,9 +391,24 @@ def test_reports_and_hints_fit_a_terminal():
     assert "m_hat = m" in diagnosis.hint("formula")
 
 
+def test_a_pair_that_fits_few_digits_says_so():
+    few = diagnose_number("cs231n/adam", "next_w error", "0.193")
+    more = diagnose_number("cs231n/adam", "next_w error", "0.193242009")
+    assert len(few.causes) == len(more.causes) == 2
+    assert few.vague and "so few digits" in str(few) and not more.vague
+
+
+def test_a_notebook_shows_the_report():
+    diagnosis = diagnose_number("cs231n/adam", "next_w error", 0.2072)
+    assert repr(diagnosis) == str(diagnosis) == diagnosis._repr_mimebundle_()["text/plain"]
+    assert "no-bias-correction" in diagnosis._repr_mimebundle_()["text/html"]
+
+
 def test_messages():
     with pytest.raises(ValueError, match="did you mean 'cs231n/adam'"):
         diagnose_number("cs231n/adm", "next_w error", 1)
+    with pytest.raises(ValueError, match="did you mean 'next_w'"):
+        diagnose_number("cs231n/adam", "nxt_w", 1)
     with pytest.raises(ValueError, match="it has next_w"):
         diagnose_number("cs231n/adam", "w", 1)
     with pytest.raises(ValueError, match="give a number"):
@@ -378,5 +417,9 @@ def test_messages():
         diagnose_number("cs231n/adam", "next_w", "0.25")
     with pytest.raises(ValueError, match="outside"):
         diagnose_number("cs231n/adam", "next_w[4, 0]", "0.25")
+    with pytest.raises(ValueError, match="there are little-learner/line, .*little-learner/adam"):
+        diagnose_number("tll/quadratic equation", "a", 1)
+    with pytest.raises(ValueError, match="lists all"):
+        diagnose_number("nowhere", "a", 1)
     with pytest.raises(ValueError, match="20 numbers, 2 were given"):
         diagnose_number("cs231n/adam", "next_w", [0.1, 0.2])

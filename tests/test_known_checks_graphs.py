@@ -219,10 +219,8 @@ def test_gradients_in_between_can_be_asked_for():
 
 # --- the command ---------------------------------------------------------------------------------
 
-def told(*words, **more):
+def told(*words):
     options = cli.parsed(["diagnose", *words])
-    for name, value in more.items():
-        setattr(options, name, value)
     return options.run(options)
 
 
@@ -239,8 +237,16 @@ def test_the_command(tmp_path, capsys):
     assert told("needle/sgd", "--quantity", "loss", "--number", "3.207009") == 0
     with pytest.raises(Refusal, match="has no 'adm'"):
         told(f"{path}:adm")
+    with pytest.raises(Refusal, match="what is in"):
+        told(str(path))
     with pytest.raises(Refusal, match="cannot read"):
         told("nothing.csv")
+    with pytest.raises(Refusal, match="cannot read") as refused:
+        told("cs231n/adm")
+    assert "did you mean the check cs231n/adam?" in refused.value.hint
+    with pytest.raises(Refusal, match="has no quantity") as refused:
+        told("cs231n/adam", "--quantity", "nothing", "--number", "1")
+    assert refused.value.code == 2  # 1 says that numbers are wrong
     with pytest.raises(Refusal, match="which number"):
         told("cs231n/adam")
     path.write_text("1 / 0\n")
@@ -253,8 +259,40 @@ def test_the_command_knows_engines(tmp_path, capsys):
     path.write_text("from minigrad.tensor import Tensor\n"
                     "from minigrad import tensor\n"
                     "def Value(x):\n    return tensor(x, requires_grad=True)\n")
-    assert told(f"{path}:Value", rule="autograd") == 0
+    assert told(f"{path}:Value", "--rule", "autograd") == 0
     assert "correct" in capsys.readouterr().out
+
+
+LAYERS = """
+import numpy as np
+def affine_forward(x, w, b):
+    return x @ w + b, (x, w)
+def affine_backward(dout, cache):
+    x, w = cache
+    return dout @ w.T, x.T @ dout, dout.mean(axis=0)
+class Square:
+    def forward(self, x):
+        self.x = x
+        return x**2
+    def backward(self, dout):
+        return 2 * self.x * dout
+"""
+
+
+def test_the_command_knows_layers(tmp_path, capsys):
+    path = tmp_path / "layers.py"
+    path.write_text(LAYERS)
+    asked = f"{path}:affine", "--rule", "backward"
+    assert told(*asked, "--inputs", "4x3,3x5,5") == 1
+    assert "broadcast-averaged" in capsys.readouterr().out
+    assert told(f"{path}:Square", *asked[1:], "--inputs", "4x3") == 0
+    with pytest.raises(Refusal, match="needs the shapes"):
+        told(*asked)
+    with pytest.raises(Refusal, match="a shape for each input, got '3y5'"):
+        told(*asked, "--inputs", "4x3,3y5,5")
+    with pytest.raises(Refusal, match="has no relu_forward and relu_backward") as refused:
+        told(f"{path}:relu", *asked[1:], "--inputs", "4x3")
+    assert "affine_forward" in refused.value.hint and refused.value.code == 2
 
 
 def test_the_command_lists_checks_and_speaks_json(capsys):
@@ -262,9 +300,10 @@ def test_the_command_lists_checks_and_speaks_json(capsys):
     listed = capsys.readouterr().out
     assert all(len(line) <= 80 for line in listed.splitlines())
     assert all(name in listed for name in checks()) and "next_w error" in listed
-    assert told("checks", json=True) == 0
+    assert told("checks", "--json") == 0
     assert set(json.loads(capsys.readouterr().out)) == set(checks())
-    assert told("cs231n/adam", "--quantity", "next_w error", "--number", "0.2072", json=True) == 1
+    assert told("cs231n/adam", "--quantity", "next_w error", "--number", "0.2072", "--json") == 1
     answer = json.loads(capsys.readouterr().out)
     assert answer["causes"] == ["no-bias-correction"] and answer["verdict"] == "mistake"
-    assert set(answer) == {"verdict", "causes", "ties", "first_difference", "residual"}
+    assert set(answer) == {"verdict", "causes", "ties", "first_difference", "residual", "hints"}
+    assert "m_hat" in answer["hints"]["formula"]

@@ -27,7 +27,7 @@ from minigrad.coursework.naming import (
     fixed_in, guessed, parameters_of, plain_name, small_numbers, state_names, strings_in)
 from minigrad.coursework.probes import cold_run, settings_for, warm_run
 from minigrad.coursework.reference import FAMILIES, settings_of
-from minigrad.coursework.search import Record
+from minigrad.coursework.search import FirstDifference, Record
 from minigrad.coursework.traces import is_trace, read_trace
 from minigrad.coursework.watch_functions import (
     CONFIGS, GRADIENTS, STATES, WEIGHTS, Calls, Configured, OnObjects, roles_of, tried_packs)
@@ -70,13 +70,13 @@ def kinds_of(student):
 
 
 def observed(student, rule, kind=None, names=None, seed=0, layout=None):
-    """([Record of each run], [notes], {causes seen from outside}) of a student.
+    """([Record of each run], [notes], {cause seen from outside: FirstDifference}) of a student.
 
     Raises ValueError where the student's code fails on every form it could be meant in, with its
     own error as the cause.
     """
     if is_trace(student):  # a Run that minigrad has recorded
-        return read_trace(student, rule), [], set()
+        return read_trace(student, rule), [], {}
     if kind is not None and kind not in KINDS:
         raise ValueError(f"kind is {kind!r}; choose one of {', '.join(KINDS)}")
     kinds = kinds_of(student) if kind is None else [kind]
@@ -195,7 +195,7 @@ class Trial:
         def make(run):
             return maker(self.student, self.rule, run, self.takes)
 
-        outside, took = set(), len(self.takes)
+        outside, took = {}, len(self.takes)
         cold = shaped(cold_run(self.seed, settings=self.settings()), self.seed, four)
         driver = make(cold)
         if len(self.takes) < took:  # it refused some: their values are its own
@@ -239,10 +239,8 @@ class Trial:
                 keys = state_names(states, spoken)
             if set(keys) != set(states):
                 return None
-            ready = make(run)
-            ready.keys = keys
-            ready.__init__(self.student, self.rule, run, self.takes, driver.count, keys)
-            return ready, run
+            return Configured(self.student, self.rule, run, self.takes, driver.count, keys,
+                              driver.count_before(run.t)), run
         if isinstance(driver, (Calls, OnObjects)) and not hasattr(driver, "optimizer"):
             known = isinstance(driver, OnObjects) or set(states) <= set(driver.states)
             return (make(run), run) if known else None
@@ -315,10 +313,10 @@ def watched(driver, run, outside, lasting=False):
             error.steps = i
             raise
         holder = getattr(driver, "holder", None)
-        handed += zip(gradients, given)
-        after = [*given, *(holder.gradients() if holder else ())]
-        for g, found in zip(gradients * 2, after):
-            noted(outside, g, found)
+        handed += [(i, k, *pair) for k, pair in enumerate(zip(gradients, given))]
+        for after in (given, holder.gradients() if holder else ()):
+            for k, pair in enumerate(zip(gradients, after)):
+                noted(outside, run, i, k, *pair)
         weights, states = driver.weights(), driver.seen_states()
         for w, start in zip(weights, run.weights):
             if w is None or w.shape != start.shape:
@@ -326,17 +324,20 @@ def watched(driver, run, outside, lasting=False):
                 raise Misfit("the optimizer returned weights of another shape than it got: "
                              f"{got}, not {start.shape}")
         seen.append([{"w": np.array(w), **found} for w, found in zip(weights, states)])
-    for g, given in handed:  # m = g without a copy: a later step changes an earlier gradient
-        noted(outside, g, given)
+    for one in handed:  # m = g without a copy: a later step changes an earlier gradient
+        noted(outside, run, *one)
     return run, seen
 
 
-def noted(outside, before, after):
+def noted(outside, run, i, k, before, after):
     """Notes a gradient that the student has changed. Setting it to zero or None is none of it."""
     if after is None or after.shape != before.shape or not after.any():
         return
-    if not np.allclose(before, after, rtol=1e-6, atol=0, equal_nan=True):
-        outside.add("gradient-mutated")
+    wrong = np.argwhere(~np.isclose(before, after, rtol=1e-6, atol=0, equal_nan=True))
+    if len(wrong):
+        index = tuple(int(n) for n in wrong[0])
+        outside.setdefault("gradient-mutated", FirstDifference(
+            "g", run.t + i, k, index, float(before[index]), float(after[index]), False, run.name))
 
 
 def record_of(run, seen):

@@ -13,18 +13,23 @@ the reference solution: so there is one formula, and a wrong program for each ro
       probes.py         if needed: functions name(student, rng) that use the submission, a module,
                         and return {quantity: numbers}: numbers, never verdicts that can be forged
 
-A [[check]] has points, a title, perhaps hidden = true, and one of
+A [[check]] has points, a title, perhaps hidden = true, a group (mistakes are looked for in all
+checks of a group together; without the word, in those of one function or class), and one of
     rule = "adam"       an update rule f(w, g, config); with convention, function (its name), run
                         ("cold" or "warm"), states and options { ours = "the student's key" }
     engine = "Value"    an autograd class; with graphs = ["c = a * b; y = c + a", ...]
     probe = "train"     a function of probes.py
+
+A [[mistake]] has an id, a title, what to replace in solution.py and by what, its concept in words,
+and if wanted `where` and `formula` for the other levels of hints, `source`, `group` or a list of
+groups in which it may show (without: in all), and convention = true if it is right elsewhere.
 """
 
 import ast
 import os
 from dataclasses import dataclass
 
-from minigrad.coursework.checks import check_of, known
+from minigrad.coursework.questions import check_of, known
 from minigrad.coursework.hints import LEVELS
 from minigrad.coursework.sandbox import Limits
 from minigrad.coursework.settings import SettingsError, read
@@ -65,6 +70,11 @@ class Mistake:
         if times == 0 or (times > 1 and not self.everywhere):
             return None
         return solution.replace(self.replace, self.by)
+
+    def shows_in(self, group):
+        """May it change the numbers of a group of checks? Without groups, those of all."""
+        return not self.groups or group in self.groups
+
 
 @dataclass(frozen=True)
 class Assignment:
@@ -118,6 +128,11 @@ def load(path):
         more = os.path.join(folder, given["mistakes"])
         rows = rows + read(text_of(more), more).get("mistake", [])
     mistakes = tuple(mistake_of(row, solution, path) for row in rows)
+    groups = {check.group for check in checks}
+    for row in mistakes:
+        if lost := set(row.groups) - groups:
+            raise SettingsError(f"{path}: mistake {row.id!r} is of the group {lost.pop()!r}; there "
+                                f"are {', '.join(sorted(groups))}")
     if given.get("hints", "concept") not in TOLD:
         raise SettingsError(f"{path}: hints is {given['hints']!r}; choose " + ", ".join(TOLD))
     limits = Limits(*(number(given, name, usual, path) for name, usual in
@@ -172,8 +187,9 @@ def mistake_of(row, solution, path):
         raise SettingsError(f"{path}: mistake {row['id']!r} replaces {row['replace']!r}, which is "
                             f"in the solution {times} times; it must be there once (or, with "
                             "everywhere = true, more often)")
-    group = row.get("group", "")
-    return Mistake(row["id"], tuple(group) if isinstance(group, list) else (group,), row["title"],
+    groups = row.get("group", [])
+    groups = tuple(groups) if isinstance(groups, list) else (groups,)
+    return Mistake(row["id"], groups, row["title"],
                    row.get("where", row["title"]), row["concept"],
                    row.get("formula", row["concept"]), row.get("source", ""), row["replace"],
                    row["by"], row.get("convention", False), row.get("everywhere", False))

@@ -16,14 +16,8 @@ import numpy as np
 
 from minigrad.coursework.engine_faults import switches
 from minigrad.coursework.engine_graphs import Graph, spellings
-from minigrad.coursework.engine_model import (
-    ORDERS,
-    Engine,
-    any_order,
-    built,
-    inputs_of,
-    operations,
-)
+from minigrad.coursework.engine_model import Engine, built, operations
+from minigrad.coursework.engine_orders import ORDERS, SORTS
 from minigrad.coursework.engine_search import conflict, matters
 
 
@@ -34,7 +28,7 @@ class GraphCheck:
     errors = ()
     rounding = 1e-9
     most = 1  # gradients are often small whole numbers: some pair gives nearly any of them
-    also = None
+    also = convention = None
 
     def __init__(self, name, facts):
         self.name, self.facts, self.memory = name, facts, {}
@@ -117,18 +111,4 @@ def orders_of(engine):
     each other the last one stays: Karpathy's sort visits operands as a set gives them.
     """
     right = engine.order == "topological"
-    return ORDERS[engine.order] + (any_order(sort) if right and engine.overwrite else [])
-
-
-def sort(root, inputs=inputs_of):
-    """Karpathy's topological sort, without its recursion."""
-    waiting, seen, order = [(root, False)], set(), []
-    while waiting:
-        t, done = waiting.pop()
-        if done:
-            order.append((t, None))
-        elif t not in seen:
-            seen.add(t)
-            waiting.append((t, True))
-            waiting += [(x, False) for x in inputs(t)[::-1]]
-    return order[::-1]
+    return ORDERS[engine.order] + (SORTS if right and engine.overwrite else [])

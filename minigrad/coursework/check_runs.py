@@ -15,23 +15,33 @@ Facts (all text is an expression of NumPy's names, evaluated here)
                  step 1, m_W the state m of W
     errors       {name: quantity}: the largest relative error of a quantity, as CS231n prints it
     right        what was published, digit for digit
-    also         another convention that the course has
+    also         another convention that the course has: mistakes are tried in either
     rounding     relative: what single precision may change
-    most         how many mistakes to combine at most, where a run takes long
+    long         does a run take long? Then only what is usual is tried in pairs
     like         the entry of checks_shared.json that has what is not said here
 """
 
 import functools
+import itertools
+import re
 
 import numpy as np
 
+from minigrad.coursework.mistakes import MISTAKES, RARER
 from minigrad.coursework.probes import Run
-from minigrad.coursework.reference import convention_id, settings_of, simulated
-from minigrad.coursework.search import levels, plain
+from minigrad.coursework.reference import (
+    CONVENTIONS,
+    convention_id,
+    conventions_of,
+    settings_of,
+    simulated,
+)
+from minigrad.coursework.search import level, plain, with_mistakes
 
 NUMPY = {name: getattr(np, name) for name in (
     "array", "ones", "zeros", "eye", "linspace", "sqrt", "exp", "log", "maximum", "sum", "max")}
 NUMPY["RandomState"] = np.random.RandomState  # the stream of np.random.seed
+BY_PARAMETER = re.compile(r"t_each|position|last|mean|sum|np.max\(")  # not entry by entry
 DIGITS = 8  # of the right values that errors are told from
 
 
@@ -39,6 +49,7 @@ class RunCheck:
     """A check of an optimizer, and what it prints for any formula."""
 
     kind = "optimizer"
+    most = 2
 
     def __init__(self, name, facts):
         self.name, self.facts, self.rule = name, facts, facts["rule"]
@@ -47,7 +58,6 @@ class RunCheck:
         self.errors = facts.get("errors", {})
         self.quantities = (*facts["quantities"], *self.errors)
         self.rounding = facts.get("rounding", 1e-9)
-        self.most = facts.get("most", 2)
         self.given = dict(NUMPY)
         run_lines(facts["given"], self.given)
         self.also = (f"{self.rule}/{facts['also']}",) if "also" in facts else None
@@ -65,6 +75,30 @@ class RunCheck:
                    [functools.partial(self.gradients, i) for i in range(steps)], states,
                    facts.get("t", 1), [settings] * steps)
 
+    @functools.cached_property
+    def joined(self):
+        """The same Run with all parameters in one vector, which is faster."""
+        def gradients(i, weights):
+            return [joined(self.gradients(i, self.parts(weights[0])))]
+
+        states = [{state: joined(start[state] for start in self.run.states)
+                   for state in self.run.states[0]}]
+        steps = range(len(self.run.settings))
+        return self.run._replace(weights=[joined(self.run.weights)], states=states,
+                                 gradients=[functools.partial(gradients, i) for i in steps])
+
+    def parts(self, vector):
+        """The parameters in a vector of all of them; a state may be one number for all."""
+        if np.ndim(vector) == 0:
+            vector = np.full(self.joined.weights[0].shape, vector)
+        return [vector[place].reshape(shape) for place, shape in self.places]
+
+    @functools.cached_property
+    def places(self):
+        """(where it stands in that vector, shape) of each parameter."""
+        ends = np.cumsum([w.size for w in self.run.weights])
+        return [(slice(end - w.size, end), w.shape) for end, w in zip(ends, self.run.weights)]
+
     def gradients(self, i, weights):
         """The gradients of step i, where the weights are these."""
         names = {**self.given, **dict(zip(self.parameters, weights)), "i": i}
@@ -76,8 +110,41 @@ class RunCheck:
 
     def levels(self, most):
         """Lists of pairs (ids, hypothesis), the simplest first."""
-        for hypotheses in levels(self.rule, self.convention, most):
-            yield [(hypothesis.ids, hypothesis) for hypothesis in hypotheses]
+        for size in range(most + 1):
+            found = (self.usual_pairs if size == 2 and self.facts.get("long")
+                     else level(self.rule, self.convention, size))
+            if size and self.also:  # a mistake in a course's other formula is one mistake, too
+                found = found + [hypothesis for hypothesis in level(self.rule, *self.also, size)
+                                 if CONVENTIONS.keys().isdisjoint(hypothesis.ids)
+                                 and hypothesis.base in self.also]
+            yield [(hypothesis.ids, hypothesis) for hypothesis in found]
+
+    @functools.cached_property
+    def usual_pairs(self):
+        """Pairs of what is seen often, and of what alone gives another number than the right one.
+        """
+        visible = {}
+        for row in MISTAKES.values():
+            ways = [way for way in row.switches for one in with_mistakes(
+                        self.reference, (row._replace(switches=(way,)),)) if self.shows(one)]
+            if ways and row.id not in RARER:
+                visible[row.id] = row._replace(switches=tuple(ways))
+        found = [hypothesis for chosen in itertools.combinations(visible.values(), 2)
+                 for hypothesis in with_mistakes(self.reference, chosen)]
+        others = [plain(self.rule, other) for other in conventions_of(self.rule)
+                  if other != self.convention]
+        return found + [hypothesis._replace(ids=(other.base, *hypothesis.ids))
+                        for other in others for row in visible.values()
+                        for hypothesis in with_mistakes(other, (row,))]
+
+    def shows(self, hypothesis):
+        """Does a formula give other numbers than the right one, and numbers at all?"""
+        try:
+            value_of, right = self.outcomes(hypothesis)[0], self.outcomes(self.reference)[0]
+        except (ArithmeticError, ValueError):
+            return False
+        return all(np.isfinite(value_of(q)).all() for q in self.quantities) and any(
+            np.any(value_of(q) != right(q)) for q in self.quantities)
 
     @functools.cached_property
     def reference(self):
@@ -98,14 +165,21 @@ class RunCheck:
 
     def names_after(self, hypothesis):
         """The names of the check after the last step of a formula."""
-        names = dict(self.given)
+        whole = len(self.parameters) < 3 or hypothesis.shared or any(
+            BY_PARAMETER.search(line) for line in hypothesis.lines)
+        texts = " ".join(self.facts["quantities"].values())
+        run, made = self.run if whole else self.joined, {}
         with np.errstate(all="ignore"):
-            for i, k, q in simulated(hypothesis.lines, hypothesis.states, self.run,
-                                     hypothesis.shared):
-                name = self.parameters[k]
-                names[f"{name}_{i + 1}"] = names[name] = q["next_w"]
-                names |= {f"{state}_{name}": q[f"next_{state}"] for state in hypothesis.states}
-            names["i"] = len(self.run.settings)
+            for i, k, q in simulated(hypothesis.lines, hypothesis.states, run, hypothesis.shared):
+                made |= {(f"{state}_{{}}", k): q[f"next_{state}"] for state in hypothesis.states}
+                made["{}", k] = q["next_w"]
+                if f"_{i + 1}" in texts:
+                    made[f"{{}}_{i + 1}", k] = q["next_w"]
+            names = {**self.given, "i": len(self.run.settings)}
+            for (form, k), value in made.items():
+                of = ([(self.parameters[k], value)] if whole
+                      else zip(self.parameters, self.parts(value)))
+                names |= {form.format(name): part for name, part in of}
             run_lines(self.facts.get("each_step", ()), names)
         return names
 
@@ -122,6 +196,10 @@ class RunCheck:
                 quantity = self.errors[quantity]
                 return relative_error(self.published[quantity], self.quantity(names, quantity))
             return np.asarray(evaluated(self.facts["quantities"][quantity], names))
+
+
+def joined(arrays):
+    return np.concatenate([np.ravel(x) for x in arrays])
 
 
 def relative_error(x, y):

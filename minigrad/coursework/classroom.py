@@ -12,9 +12,8 @@ import os
 import tempfile
 import zipfile
 
-from minigrad.coursework.gradebook import points, report
 from minigrad.coursework.grading import Grader, seed_of
-
+from minigrad.coursework.reporting import points, report
 
 ENDINGS = (".py", ".ipynb")
 LARGEST = 1 << 26  # bytes that a ZIP file of a class may unpack to
@@ -38,7 +37,7 @@ def submissions(folder, name):
 def opened(path):
     """A folder of submissions; a ZIP file, as learning platforms give it, is unpacked for a while:
     only what may be a submission, under its own name."""
-    if not zipfile.is_zipfile(path):
+    if os.path.isdir(path):
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="minigrad-") as folder, zipfile.ZipFile(path) as book:
@@ -105,9 +104,9 @@ class Classroom:
         counts = self.histogram
         if counts:
             width = min(40, max(map(len, counts)))
-            most = max(counts.values())
+            scale = min(1, 30 / max(counts.values()))
             lines += ["", "misconceptions, and how many have them"]
-            lines += [f"{id[:40]:<{width}} {count:>4}  {'#' * max(1, round(30 * count / most))}"
+            lines += [f"{id[:40]:<{width}} {count:>4}  {'#' * max(1, round(scale * count))}"
                       for id, count in counts.items()]
         return "\n".join(lines) + "\n"
 

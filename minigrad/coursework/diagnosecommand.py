@@ -1,11 +1,14 @@
-"""`python -m minigrad diagnose optim.py:adam`: which mistake an optimizer, or a number, shows.
+"""`python -m minigrad diagnose optim.py:adam`: which mistake an optimizer, an engine, a layer, or a
+number shows.
 
 The one trick: the file is run as an ordinary program by whoever wrote it. Code of others belongs
 into `grade`, which keeps it in a process of its own.
 """
 
+import difflib
 import json
 import os
+import re
 import runpy
 import textwrap
 
@@ -13,14 +16,17 @@ import numpy as np
 
 from minigrad.coursework.diagnosis import diagnose
 from minigrad.coursework.engines import ACCEPTED, diagnose_autograd
+from minigrad.coursework.hints import LEVELS
 from minigrad.coursework.known_checks import check, checks, diagnose_number, found
+from minigrad.coursework.layers import diagnose_backward
 from minigrad.terminal import PROGRAM, Refusal, result
 
 TRACES = (".csv", ".json", ".npz")
 
 
 def run(options):
-    """Prints the diagnosis. Returns the exit code: 0 for right numbers, else 1."""
+    """Prints the diagnosis. Returns the exit code: 0 for right numbers, else 1. Raises Refusal,
+    with code 2, where there is none."""
     if options.what == "checks":
         result(json.dumps(known(), indent=2) if asked_for_json(options) else listing())
         return 0
@@ -31,7 +37,7 @@ def run(options):
         else:
             result(diagnosis.hint(options.hint) if options.hint else str(diagnosis))
     except (ValueError, TypeError) as error:
-        raise Refusal(error, f"{PROGRAM} diagnose --help lists the options") from error
+        raise Refusal(error, f"{PROGRAM} diagnose --help lists the options", code=2) from error
     return 0 if diagnosis.verdict in ("correct", "convention") else 1
 
 
@@ -50,11 +56,35 @@ def diagnosis_of(options):
         if not os.path.isfile(what):
             raise Refusal(f"cannot read {what}", "give the path of a trace", code=2)
         return diagnose(what, **rule)
+    if options.rule == "backward":
+        return diagnosis_of_layer(what, options)
     student = named_in_file(what)
     if options.rule == "autograd":
-        usual = options.convention if options.convention in ACCEPTED else "torch"
+        usual = options.convention if ACCEPTED.get(options.convention) else None
         return diagnose_autograd(student, convention=usual)
     return diagnose(student, **rule)
+
+
+def diagnosis_of_layer(what, options):
+    """The diagnosis of NAME_forward and NAME_backward, or of an object NAME with both."""
+    shapes = [shape_of(word) for word in (options.inputs or "").split(",")]
+    path, _, name = what.rpartition(":")
+    values = ran(path)
+    if f"{name}_forward" in values and f"{name}_backward" in values:
+        pair = values[f"{name}_forward"], values[f"{name}_backward"]
+    else:
+        layer = named_in_file(what, f"{name}_forward and {name}_backward")
+        pair = (layer() if isinstance(layer, type) else layer), None
+    return diagnose_backward(*pair, shapes, seed=options.seed)
+
+
+def shape_of(word):
+    """(4, 3) of "4x3". Raises Refusal."""
+    if not re.fullmatch(r"\d+(x\d+)*", word.strip()):
+        raise Refusal(f"--inputs needs a shape for each input, got {word!r}" if word else
+                      "--rule backward needs the shapes of the inputs",
+                      "--inputs 4x3,3x5,5 for x (4, 3), w (3, 5), b (5,)", code=2)
+    return tuple(map(int, word.split("x")))
 
 
 def is_check(what):
@@ -79,23 +109,34 @@ def diagnosis_of_number(options):
                            most=getattr(options, "most", None))
 
 
-def named_in_file(what):
-    """The value of a name in a program: FILE.py:NAME."""
+def named_in_file(what, wanted=None):
+    """The value of a name in a program: FILE.py:NAME. Raises Refusal, for want of what is wanted.
+    """
     path, _, name = what.rpartition(":")
+    if os.path.isfile(what):
+        raise Refusal(f"what is in {what}?", f"give its name, as in {what}:adam", code=2)
     if not os.path.isfile(path):
-        near = "; or one of the checks, such as " + ", ".join(checks()[:3])
-        raise Refusal(f"cannot read {what!r}", f"give FILE.py:NAME or a trace{near}; "
-                      f"{PROGRAM} diagnose checks lists them", code=2)
+        near = difflib.get_close_matches(what, checks(), n=1)
+        such = f"did you mean the check {near[0]}? Else " if near else ""
+        raise Refusal(f"cannot read {what!r}", f"{such}give FILE.py:NAME, a trace, or one of the "
+                      f"checks that {PROGRAM} diagnose checks lists", code=2)
+    values = ran(path)
+    if name not in values:
+        made = [key for key, value in values.items() if callable(value) and key[0] != "_"]
+        raise Refusal(f"{path} has no {wanted or repr(name)}",
+                      "it has " + (", ".join(made) or "no functions"), code=2)
+    return values[name]
+
+
+def ran(path):
+    """The names of a program that was run. Raises Refusal."""
+    if not os.path.isfile(path):
+        return {}
     try:
-        values = runpy.run_path(path)
+        return runpy.run_path(path)
     except (Exception, SystemExit) as error:
         raise Refusal(f"{path} does not run: {type(error).__name__}: {error}",
                       f"try it: python {path}", code=2) from error
-    if name not in values:
-        made = [key for key, value in values.items() if callable(value) and key[0] != "_"]
-        raise Refusal(f"{path} has no {name!r}", "it has " + (", ".join(made) or "no functions"),
-                      code=2)
-    return values[name]
 
 
 # --- what is printed -----------------------------------------------------------------------------
@@ -120,12 +161,13 @@ def known():
 
 
 def as_json(diagnosis):
-    """What every diagnosis has, of whatever kind it is."""
+    """What every diagnosis has, of whatever kind it is. hints: by level."""
     first = diagnosis.first_difference
     return {"verdict": diagnosis.verdict, "causes": list(diagnosis.causes),
             "ties": [list(tie) for tie in diagnosis.ties],
             "first_difference": None if first is None else plain(first._asdict()),
-            "residual": plain(diagnosis.residual)}
+            "residual": plain(diagnosis.residual),
+            "hints": {level: diagnosis.hint(level) for level in LEVELS}}
 
 
 def plain(value):

@@ -9,7 +9,6 @@ nothing fits, that is said.
 
 import os
 import textwrap
-from collections import namedtuple
 
 import numpy as np
 
@@ -17,20 +16,16 @@ from minigrad.coursework.adapters import observed
 from minigrad.coursework.hints import LEGEND, SAID_IN_WORDS, VERDICTS, asked
 from minigrad.coursework.mistakes import MISTAKES
 from minigrad.coursework.reference import CONVENTIONS, convention_id, names_read, simulated
-from minigrad.coursework.search import close, explaining, parts_explained, plain, together
+from minigrad.coursework.search import (
+    FirstDifference, close, explaining, parts_explained, plain, together)
 from minigrad.coursework.traces import read_trace
 from minigrad.markup import escaped, pre, table
 from minigrad.richtext import Shown
 
-# expected and got are numbers; inferred: not seen, but computed by the formula that explains
-# everything that was seen.
-FirstDifference = namedtuple("FirstDifference",
-                             "quantity step parameter index expected got inferred run")
-
 # fmt: off
 QUANTITIES = {  # the names in the lines of a rule, in the order in which they are judged
-    "g": "g", "m": "m", "b": "v", "G": "v", "v": "v", "variance": "v", "m_hat": "m_hat",
-    "v_hat": "v_hat", "v_max": "v_hat", "v_used": "v_hat", "denominator": "denominator",
+    "g": "g", "m": "m", "b": "v", "G": "v", "v": "v", "m_hat": "m_hat", "v_hat": "v_hat",
+    "v_max": "v_hat", "v_used": "v_hat", "variance": "denominator", "denominator": "denominator",
     "look_ahead": "step", "step": "step", "w": "parameter", "next_w": "parameter",
 }
 # fmt: on
@@ -180,7 +175,7 @@ def diagnose(student, rule="adam", convention="torch", *, kind=None, names=None,
     asked = convention_id(rule, convention)
     if isinstance(student, (str, os.PathLike, dict)):
         records, notes = read_trace(student, rule, hyperparameters or {}, decimals), []
-        outside = set()
+        outside = {}
     else:
         records, notes, outside = observed(student, rule, kind, names, seed, layout)
         if decimals is not None:
@@ -189,10 +184,10 @@ def diagnose(student, rule="adam", convention="torch", *, kind=None, names=None,
     return explained(rule, asked, records, most, notes, outside)
 
 
-def explained(rule, asked, records, most=3, notes=(), outside=()):
+def explained(rule, asked, records, most=3, notes=(), outside=None):
     """The Diagnosis of what was seen of an optimizer, wherever it ran: Records (see search).
 
-    asked: the id of a convention. outside: causes that the numbers do not show.
+    asked: the id of a convention. outside: {cause that the numbers do not show: FirstDifference}.
     """
     notes = [*notes, *(f"after step {record.run.t} of the {record.run.name} run all weights are "
                        "NaN, which hides what comes later" for record in records
@@ -209,10 +204,14 @@ def explained(rule, asked, records, most=3, notes=(), outside=()):
     verdict = verdict_on(best, causes)
     if outside and best is not None:
         causes, verdict = (*causes, *sorted(outside)), "mistake"
+    elif outside:
+        notes += [f"{title_of(id)}, which explains none of your weights" for id in sorted(outside)]
     base = plain(rule, asked)
     with np.errstate(all="ignore"):
         difference = first_difference(base, best, records, hidden=grade == 1)
         residual = residual_of(best or base, records)
+    if difference is None and outside:
+        difference = min(outside.values(), key=lambda one: one.step)
     return Diagnosis(rule, asked, verdict, causes, sets[1:], difference, residual,
                      changed_lines(base.lines, best.lines) if best else [], grade == 1, notes,
                      parts if best is None else {})
@@ -264,7 +263,7 @@ def first_difference(base, best, records, hidden=False):
 
 def past_of(seen):
     """{(step, parameter): the weights and the states that it found}, as they were seen."""
-    return {(i, k): {**{f"{name}_old": value for name, value in one.items()}, "w": one["w"]}
+    return {(i, k): {**{f"{name}_found": value for name, value in one.items()}, "w": one["w"]}
             for i, step in enumerate(seen[:-1], 1) for k, one in enumerate(step)}
 
 
@@ -284,15 +283,14 @@ def located(name, step, parameter, expected, seen, inferred, record):
 
 
 def residual_of(hypothesis, records):
-    """The largest difference of a weight from what a hypothesis gives; NaN counts as 0 where both
-    have it, else as infinity."""
+    """The largest difference of a weight from what a hypothesis gives: 0 where both are no finite
+    numbers, infinity where one of them is none."""
     largest = 0.0
     for record in records:
         for i, k, q in simulated(hypothesis.lines, hypothesis.states, record.run,
                                  hypothesis.shared):
             seen, expected = np.asarray(record.seen[i][k]["w"], float), q["next_w"]
-            gap = np.where(np.isnan(seen) & np.isnan(expected) | (seen == expected), 0.0,
-                           np.abs(seen - expected))
+            gap = np.where(np.isfinite(seen) | np.isfinite(expected), np.abs(seen - expected), 0.0)
             gap = np.where(np.isnan(gap), np.inf, gap)
             largest = max(largest, float(np.max(gap, initial=0.0)))
     return largest

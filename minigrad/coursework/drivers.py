@@ -30,7 +30,7 @@ def update_rule(student, given):
         for k, g in enumerate(gradients):
             configs[k].update(changed)
             result = function(np.copy(weights[k]), np.array(g, dtype=float), configs[k])
-            if not isinstance(result, tuple) or len(result) != 2:
+            if not isinstance(result, (tuple, list)) or len(result) != 2:
                 raise TypeError(f"{given['function']} returned a {type(result).__name__}; "
                                 "it must return (w, config)")
             weights[k] = np.array(result[0])
@@ -40,7 +40,7 @@ def update_rule(student, given):
                 step[name].append(state(configs[k].get(name), weights[k].shape))
         for name, values in step.items():
             seen[name].append(values)
-    return {name: None if any(x is None for step in values for x in step) else values
+    return {name: "is not in config" if any(x is None for step in values for x in step) else values
             for name, values in seen.items()}
 
 

@@ -13,7 +13,9 @@ found is given, in five lines:
 """
 
 import ast
+import functools
 import inspect
+import numbers
 
 import numpy as np
 
@@ -56,6 +58,8 @@ class EngineAdapter:
         self.grad = grad or self.found_grad
         self.backward = backward or self.found_backward
         self.leaf = leaf or self.found_leaf
+        # As a student would type them; what is found out says more.
+        self.typed_leaf, self.typed_grad, self.typed_backward = "{}", "{}.grad", "y.backward()"
 
     def operators(self):
         """{"add": f} of a class that has a method add, but no +."""
@@ -79,18 +83,24 @@ class EngineAdapter:
 
     def first_made(self, x):
         """A leaf, by the first way of making one that the class takes."""
-        needed, known = self.parameters()
+        needed, known = self.parameters
         ways = [(x, {"requires_grad": True})] if "requires_grad" in known else []
         ways += [(x, needed), (np.array(x), needed), (np.array([x]) if np.ndim(x) == 0 else x, {})]
         if not known:
             ways.insert(0, (x, {"requires_grad": True}))
         for value, more in ways[:-1]:
+            options = {**needed, **more}
             try:
-                return self.make(value, **{**needed, **more})
+                made = self.make(value, **options)
             except TypeError:
                 continue
+            array = isinstance(value, np.ndarray) and np.ndim(x) == 0
+            self.typed_leaf = ", ".join(["np.array({})" if array else "{}", *(
+                f"{name}={given!r}" for name, given in options.items())])
+            return made
         return self.make(ways[-1][0], **ways[-1][1])
 
+    @functools.cached_property
     def parameters(self):
         """({what the constructor needs besides the number: a value}, all its names)."""
         try:
@@ -106,12 +116,12 @@ class EngineAdapter:
         """The numbers of a node, as an ndarray. AttributeError if nothing in it is a number."""
         t = t.detach() if callable(getattr(t, "detach", None)) else t
         for _ in range(4):  # a Value in a Value in ...
-            if isinstance(t, (int, float, list, tuple, np.ndarray, np.generic)):
+            if isinstance(t, (numbers.Real, list, tuple, np.ndarray, np.generic)):
                 return np.array(t, dtype=float)
             method = next((name for name in ARRAY if callable(getattr(t, name, None))), None)
             name = next((name for name in DATA if getattr(t, name, None) is not None), None)
             name = name or next((n for n, x in getattr(t, "__dict__", {}).items()
-                                 if type(x) in (float, np.ndarray) and n not in GRAD), None)
+                                 if n not in GRAD and measured(x)), None)
             if method is None and name is None:
                 break
             t = getattr(t, method)() if method else getattr(t, name)
@@ -125,6 +135,7 @@ class EngineAdapter:
         for name in (*GRAD, *others):
             if hasattr(t, name):
                 g = getattr(t, name)
+                self.typed_grad = "{}." + name + ("()" if inspect.ismethod(g) else "")
                 g = g() if inspect.ismethod(g) else g
                 return None if g is None else self.data(g)
         raise AttributeError(f"a {type(t).__name__} has no gradient: looked for "
@@ -134,10 +145,14 @@ class EngineAdapter:
         for name in BACKWARD:
             f = getattr(t, name, None)
             if f is not None:
-                return f(*self.seed(f, t))
+                given = self.seed(f, t)
+                self.typed_backward = f"y.{name}({'1.0' if given else ''})"
+                return f(*given)
             if name in self.beside:
                 f = self.beside[name]
-                return f(t, *self.seed(f, t, skipped=1))
+                given = self.seed(f, t, skipped=1)
+                self.typed_backward = f"{name}(y{', 1.0' if given else ''})"
+                return f(t, *given)
         raise AttributeError(f"a {type(t).__name__} has no backward: looked for "
                              f"{', '.join(BACKWARD)}; give backward= to EngineAdapter")
 
@@ -160,8 +175,61 @@ class EngineAdapter:
 
     def compiled(self, line):
         """The code of a line; operators that the class has as functions are called."""
-        tree = Operators(self.functions).visit(ast.parse(line))
-        return compile(ast.fix_missing_locations(tree), "<graph>", "exec")
+        return called(line, frozenset(self.functions))
+
+
+    def program(self, graph, shown):
+        """The lines of a graph as one would type them for this class, what is wrong last.
+
+        shown: the leaf whose gradient is wrong, or "value", or "y" (backward raises)."""
+        make = getattr(self.make, "__name__", "")
+        make = make if make.isidentifier() else "leaf"
+        lines = [f"{name} = {make}({self.typed_leaf.format(typed(x))})"
+                 for name, x in graph.leaves.items()]
+        for line in graph.lines:
+            tree = Typed(self.make).visit(Operators(self.functions).visit(ast.parse(line)))
+            lines.append(ast.unparse(ast.fix_missing_locations(tree)))
+        if shown == "value":
+            return [*lines, "print(y)"]
+        lines += [self.typed_backward] * graph.calls
+        return lines if shown == "y" else [*lines, f"print({self.typed_grad.format(shown)})"]
+
+
+def measured(x):
+    """Is this a number that may be a value? (A whole number may as well count something.)"""
+    return isinstance(x, np.ndarray) or isinstance(x, numbers.Real) and not isinstance(x, int)
+
+
+def typed(x):
+    return repr(x) if np.ndim(x) == 0 else f"np.array({np.asarray(x).tolist()})"
+
+
+class Typed(ast.NodeTransformer):
+    """f(x) as x.f(), where the class has such a method."""
+
+    def __init__(self, make):
+        self.make = make
+
+    def visit_Call(self, node):
+        node = self.generic_visit(node)
+        name, (x, *more) = node.func.id, node.args
+        names = [n for n in OTHER_NAMES.get(name, (name,)) if hasattr(self.make, n)]
+        if name == "sum_keepdims":
+            return ast.Call(ast.Attribute(x, "sum", ast.Load()), more, [
+                ast.keyword("keepdims", ast.Constant(True))])
+        if name == "reshape":
+            more = [ast.Starred(ast.parse(f"{ast.unparse(x)}.shape[::-1]", mode="eval").body)]
+        if not names:
+            return node
+        method = ast.Attribute(x, names[0], ast.Load())
+        return method if names[0] == "T" else ast.Call(method, more, [])
+
+
+@functools.cache
+def called(line, functions):
+    """The code of a line in which operators of these names are calls."""
+    tree = Operators(functions).visit(ast.parse(line))
+    return compile(ast.fix_missing_locations(tree), "<graph>", "exec")
 
 
 class Operators(ast.NodeTransformer):

@@ -25,7 +25,9 @@ OPERATIONS = BINARY + UNARY + SHAPING
 EVERYWHERE = (None, *OPERATIONS)
 ELEMENTWISE = (None, "add", "sub", "mul", "div")
 OF_TENSORS, BY_NUMBER = " of tensors", " by a number"
-WALKS = ("within one pass", "path by path")  # ways of overwriting that are the walk's
+AXES = ("columns", "whole", "shifted columns", "shifted whole")  # what softmax may sum over
+SOFTMAXES = (("softmax",), ("log_softmax",), ("softmax", "log_softmax"))
+THE_WALKS = ("within one pass", "path by path", "everywhere")  # of no single operation
 
 
 def only(op, *rules):
@@ -37,6 +39,16 @@ def mirrored(g, y, x, dim, keepdim=False):
     """As softmax's rule, with the sum over the other axis."""
     return y * (g - (g * y).sum(axis=0, keepdims=True))
 
+
+def restored(g, x, dim, keepdim):
+    """The gradient of a sum over `dim`, in the shape of what was summed."""
+    g = g if keepdim or dim is None else np.expand_dims(g, dim)
+    return np.broadcast_to(g, x.shape)
+
+
+# Factors of a matrix product that are not, or wrongly, transposed: for x, for w.
+WRONG_X = (None, lambda g, z, x, w: g @ w, lambda g, z, x, w: w.T @ g, lambda g, z, x, w: w @ g.T)
+WRONG_W = (None, lambda g, z, x, w: x @ g, lambda g, z, x, w: g @ x.T, lambda g, z, x, w: g.T @ x)
 
 # fmt: off
 FAULTS = (
@@ -63,7 +75,14 @@ FAULTS = (
           "The list of nodes must hold each node once.",
           "keep a set of visited nodes while building the list",
           "derived from the topological sort of Karpathy's lecture",
-          (("order", "unvisited"), ("order", "unvisited, set"))),
+          (("order", "unvisited"), ("order", "unvisited, set"),
+           ("order", "unvisited, by generation"))),
+    Fault("gradient-aliased", "two gradients are one array: what changes one changes the other",
+          "An array that is handed on is not copied: += changes it for everybody who holds it.",
+          "x.grad = g.copy(), or x.grad = x.grad + g in place of x.grad += g",
+          "NumPy, Copies and views",
+          (("aliased", "all"), ("aliased", "arrays"), ("aliased", "seed"), ("writes", "relu"),
+           ("writes", "tanh"), ("writes", "sigmoid"))),
     Fault("order-not-reversed", "the nodes are visited from the inputs to the result",
           "Backward begins at the result: its inputs get nothing before it has sent.",
           "for node in reversed(order): node._backward()",
@@ -73,7 +92,7 @@ FAULTS = (
           "x * x has two operands, though they are one tensor: each has its share.",
           "keep operands in a tuple, not in a set or in a dict keyed by the operand",
           "derived; micrograd keeps _prev in a set for the sort only",
-          (("parents", "set"),)),
+          (("parents", "set"),), (None, *BINARY)),
     Fault("seed-missing", "nothing starts the backward pass",
           "The derivative of the result with respect to itself is 1.",
           "self.grad = 1 before the rules run",
@@ -83,7 +102,8 @@ FAULTS = (
           "Chain rule: what comes from above, times the local derivative.",
           "grad += local derivative * out.grad",
           "derived: passes every check whose upstream gradient is 1",
-          (("upstream", "ignored"), ("upstream", (0,)), ("upstream", (1,))), EVERYWHERE),
+          (("upstream", "ignored"), ("upstream", (0,)), ("upstream", (1,)),
+           ("upstream", "path by path")), EVERYWHERE),
     Fault("interior-gradients-not-cleared", "a second backward() starts from the first one's sums",
           "Only leaves accumulate over calls; what is in between starts from 0 each time.",
           "set the gradients of interior nodes to 0 at the start of backward()",
@@ -130,7 +150,8 @@ FAULTS = (
           course="subgradient 1 or 1/2 at the kink"),
     Fault("relu-mask-missing", "relu passes every gradient on, or masks by the wrong thing",
           "Where relu gave 0, a small change of its input changes nothing.",
-          "(x > 0) * g", "CS231n assignment 1, relu_backward",
+          "(x > 0) * g; of the output y, which is never below 0: (y > 0) * g, not (y >= 0) * g",
+          "CS231n assignment 1, relu_backward",
           (only("relu", lambda g, y, x: g), only("relu", lambda g, y, x: g * (g > 0)),
            only("relu", lambda g, y, x: g * (x < 0)), only("relu", lambda g, y, x: g * y))),
     Fault("tanh-not-squared", "the square is missing in the derivative of tanh",
@@ -157,8 +178,8 @@ FAULTS = (
     Fault("local-derivative-missing", "a rule passes the gradient on unchanged",
           "Chain rule: what comes from above, times the local derivative.",
           "grad += local derivative * out.grad", "derived",
-          (("local", "missing"),),
-          ("power", "tanh", "sigmoid", "exp", "log", "sqrt")),
+          (("local", "missing"), ("local", "everywhere")),
+          (None, "power", "tanh", "sigmoid", "exp", "log", "sqrt")),
     Fault("sign-flipped", "a gradient has the wrong sign",
           "Does the result grow or fall when this input grows?", "change the sign", "derived",
           (("scale", -1.0),), EVERYWHERE),
@@ -172,27 +193,32 @@ FAULTS = (
           "sum the gradient over the axes that broadcasting added or stretched",
           "jimfleming/differentiation issue 1",
           (("broadcast", "kept"), ("broadcast", "only added axes"),
-           ("broadcast", "only stretched axes"), ("broadcast", "axes lost")), ELEMENTWISE),
+           ("broadcast", "only stretched axes"), ("broadcast", "axes lost"),
+           ("broadcast", "kept, left"), ("broadcast", "kept, right")), ELEMENTWISE),
     Fault("broadcast-averaged", "the gradient of a broadcast input is the mean over its copies",
           "Each copy contributes in full: shares are added, not averaged.",
           "sum, not mean, over the axes that broadcasting added or stretched",
           "jimfleming/differentiation issue 1",
-          (("broadcast", "mean"),), ELEMENTWISE),
+          (("broadcast", "mean"), ("broadcast", "mean of added axes"),
+           ("broadcast", "mean of stretched axes")), ELEMENTWISE),
     Fault("matmul-not-transposed", "a factor of a matrix product is not transposed",
           "The shapes say it: (n, k) @ (k, m) is (n, m); back to (n, k) leads the transpose.",
           "dx = g @ w.T and dw = x.T @ g", "CS231n, Backpropagation notes",
-          (only("matmul", lambda g, z, x, w: g @ w), only("matmul", None, lambda g, z, x, w: x @ g),
-           only("matmul", lambda g, z, x, w: g @ w, lambda g, z, x, w: x @ g),
-           only("matmul", None, lambda g, z, x, w: g @ x.T),
-           only("matmul", lambda g, z, x, w: w.T @ g))),
+          [only("matmul", dx, dw) for dx in WRONG_X for dw in WRONG_W if dx or dw]),
     Fault("mean-for-sum", "the gradient of a sum is divided by the number of terms",
           "Each term of a sum has the derivative 1.",
           "sum: every entry gets g; mean: every entry gets g / N", "calculus",
-          (("count", "sum"),)),
+          (("count", "sum"), only("sum", lambda g, y, x, dim, keepdim:
+                                  restored(g, x, dim, keepdim) / x.size))),
     Fault("sum-for-mean", "the gradient of a mean is not divided by the number of terms",
           "Each term of a mean has the derivative 1 / N.",
           "mean: every entry gets g / N", "CMU 11-785, fast.ai: who divides by N",
           (("count", "mean"),)),
+    Fault("mean-divided-by-length", "the gradient of a mean is divided by the length of one axis",
+          "The mean of a matrix has rows times columns terms.",
+          "x.size, not len(x), where all entries are averaged", "derived",
+          [only("mean", lambda g, y, x, dim, keepdim, d=d:
+                restored(g, x, dim, keepdim) / (x.shape[d] if x.ndim else 1)) for d in (0, -1)]),
     Fault("transpose-not-undone", "a gradient is not put back into the shape of the input",
           "Backward of a transpose transposes back; of a reshape, reshapes in the same order.",
           "permute: g.T; reshape: g.reshape(x.shape)", "derived",
@@ -213,8 +239,7 @@ FAULTS = (
           "Each row is a distribution of its own: rows, not columns, sum to 1.",
           "np.exp(z) / np.exp(z).sum(axis=-1, keepdims=True)",
           "Stack Overflow 76450489",
-          (("columns", ("softmax",)), ("columns", ("log_softmax",)),
-           ("columns", ("softmax", "log_softmax")), only("softmax", mirrored),
+          (*((how, names) for how in AXES for names in SOFTMAXES), only("softmax", mirrored),
            only("log_softmax", lambda g, y, x, dim: g - np.exp(y) * g.sum(0, keepdims=True)))),
     Fault("softmax-diagonal-only", "softmax is differentiated entry by entry",
           "When one logit grows, the other probabilities fall.",
@@ -226,8 +251,7 @@ FAULTS = (
           "exp overflows; subtracting the largest logit first changes nothing else.",
           "z = z - z.max(axis=-1, keepdims=True) before np.exp",
           "Stack Overflow 76450489",
-          (("overflow", ("softmax",)), ("overflow", ("log_softmax",)),
-           ("overflow", ("softmax", "log_softmax")))),
+          [("overflow", names) for names in SOFTMAXES]),
     # --- forward ---
     Fault("reflected-operands-swapped", "2 - a is computed as a - 2 (or 2 / a as a / 2)",
           "__rsub__ is asked of the right operand: self is what is subtracted.",
@@ -253,7 +277,7 @@ def switches():
     """Every switch of the table, each at each of its places; always the same ones."""
     found = [Switch(fault.id, kind, value, place) for fault in FAULTS
              for kind, value in fault.switches for place in (fault.places or (None,))
-             if place is None or value not in WALKS and (
+             if place is None or value not in THE_WALKS and (
                  value not in ((0,), (1,)) or place in BINARY)]
     for s in [*found]:  # needle has classes of their own for a tensor and a number
         for part in (OF_TENSORS, BY_NUMBER):

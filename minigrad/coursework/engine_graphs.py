@@ -5,6 +5,7 @@ and they are what is shown. Gradients are asked of the leaves.
 """
 
 import ast
+import functools
 import itertools
 from collections import namedtuple
 
@@ -31,7 +32,12 @@ def graphs(*rows):
 
 
 def scalar_graphs():
-    """Graphs of single numbers."""
+    """Graphs of single numbers, in a list."""
+    return [*all_scalar_graphs()]
+
+
+@functools.cache
+def all_scalar_graphs():
     one = [("y = a + b", B), ("y = a * b", B), ("y = a - b", B), ("y = -a", A), ("y = a / b", B),
            ("y = a ** 3", A), ("y = a ** 2", A), ("y = a ** -1", A)]
     one += [(f"y = {f}(a)", POSITIVE) for f in FUNCTIONS]
@@ -63,12 +69,18 @@ def scalar_graphs():
 
 def array_graphs():
     """Graphs of arrays; each result is one number, with a different upstream for each entry."""
+    return [*all_array_graphs()]
+
+
+@functools.cache
+def all_array_graphs():
     a, w = {"a": TABLE}, {"a": TABLE, "w": WEIGHTS}
-    rows = [("y = sum(a)", a), ("y = mean(a)", a), ("y = sum(a * w)", w),
+    rows = [("y = sum(a)", a), ("y = mean(a)", a), ("y = mean(a)", {"a": WIDE}),
+             ("y = sum(a * w)", w),
             ("c = sum(a); y = c * 3", a), ("c = mean(a); y = c * 3", a),
              ("c = a * w; y = mean(c)", w)]
     rows += [(f"c = {x}; y = sum(c * w)", {**w, "b": b})
-             for b in (ROW, COLUMN, 2.0) for x in ("a + b", "a * b", "a - b", "b - a")]
+             for b in (ROW, COLUMN, 2.0) for x in ("a + b", "a * b", "b * a", "a - b", "b - a")]
     rows += [("c = a / b; y = sum(c * w)", {**w, "b": ROW}),
              ("c = a @ b; y = sum(c * w)", {"a": SQUARE, "b": OTHER, "w": SQUARE_WEIGHTS}),
              ("c = a @ b; y = sum(c * w)", {"a": TABLE, "b": WIDE, "w": WIDE_WEIGHTS}),
@@ -87,6 +99,9 @@ def array_graphs():
              ("c = a[0]; d = a[1]; y = sum(c * d)", a),
              ("c = relu(a); y = sum(c * w)", w), ("c = tanh(a); y = sum(c * w)", w),
              ("c = a @ b; d = c + a; y = sum(d * d)", {"a": SQUARE, "b": OTHER}),
+             ("c = a + b; d = c + a; y = sum(d * w)",
+              {"a": SQUARE, "b": OTHER, "w": SQUARE_WEIGHTS}),
+             ("c = relu(a); d = c + a; y = sum(d * w)", w),
              ("c = a + b; d = relu(c); y = mean(d * c)", {"a": TABLE, "b": ROW})]
     return graphs(*rows)
 
@@ -101,12 +116,18 @@ PLAIN = SPELLINGS[0]
 
 def spellings(graph):
     """The spellings under which a graph's lines differ."""
+    return spellings_of(graph.lines)
+
+
+@functools.cache
+def spellings_of(lines):
     found = {}
     for spelling in SPELLINGS:
-        found.setdefault("\n".join(spelled(line, spelling) for line in graph.lines), spelling)
+        found.setdefault("\n".join(spelled(line, spelling) for line in lines), spelling)
     return [*found.values()]
 
 
+@functools.cache
 def spelled(line, spelling):
     return ast.unparse(ast.fix_missing_locations(Spelled(spelling).visit(ast.parse(line))))
 
@@ -153,6 +174,7 @@ class Spelled(ast.NodeTransformer):
         return ast.UnaryOp(ast.USub(), node)
 
 
+@functools.cache
 def compiled(line, spelling=PLAIN, swapped=()):
     """The code of one line."""
     tree = Spelled(spelling, swapped).visit(ast.parse(line))

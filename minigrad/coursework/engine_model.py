@@ -1,9 +1,8 @@
 """The right engine, with switches: what a known mistake would make of a graph.
 
 The one trick: the graph is minigrad's record and the derivatives are minigrad's rules; a mistake
-changes the order in which records send their gradients on, how shares are collected, or one rule.
-The order in which a wrong engine visits nodes depends on the graph alone, so each order is a list
-of (tensor, which of its inputs get their share).
+changes the order in which records send their gradients on (engine_orders.py), how shares are
+collected, or one rule.
 """
 
 import copy
@@ -14,12 +13,12 @@ import math
 import numpy as np
 
 from minigrad.backward import contributions, history, tracked_inputs
-from minigrad.coursework.engine_faults import BY_NUMBER, ELEMENTWISE, OF_TENSORS
+from minigrad.coursework.engine_faults import AXES, BY_NUMBER, ELEMENTWISE, OF_TENSORS
 from minigrad.coursework.engine_graphs import FUNCTIONS, PLAIN, compiled
+from minigrad.coursework.engine_orders import ORDERS, SORTS, distinct, inputs_of, topological
 from minigrad.creation import tensor
 from minigrad.dtypes import float64
 
-RECURSION_BOUND = 4000  # visits of a wrong order; the graphs are tiny
 SAME = {"square": "power", "amax": "max"}  # minigrad has an operation of its own for x**2
 
 
@@ -38,6 +37,15 @@ def method(name, x, *more):
     return getattr(x, name)(*more)
 
 
+def wrong_axis(name, how, x, *_):
+    """softmax or log_softmax, as summed over columns, or over all entries ("whole"); "shifted": by
+    the largest of each row, which cancels in rows alone."""
+    if "shifted" in how:
+        x = x - tensor(x.array.max(axis=-1, keepdims=True), dtype=float64)
+    flat = x.reshape(-1) if "whole" in how else x
+    return getattr(flat, name)(0).reshape(x.shape)
+
+
 def built(graph, spelling=PLAIN, swapped=(), columns=()):
     """(leaves, result, values by name, what in-place lines changed) of a graph, recorded.
 
@@ -54,8 +62,8 @@ RECORDS = {}  # as many as there are graphs, times their few spellings
 
 def recorded(graph, spelling=PLAIN, swapped=(), columns=()):
     names = names_for()
-    for name in columns:  # functions that take columns for rows
-        names[name] = functools.partial(names[name], axis=0)
+    for name, how in columns:
+        names[name] = functools.partial(wrong_axis, name, how)
     leaves = {name: tensor(value, dtype=float64, requires_grad=True)
               for name, value in graph.leaves.items()}
     values, changed = dict(leaves), {}
@@ -71,132 +79,20 @@ def recorded(graph, spelling=PLAIN, swapped=(), columns=()):
     return leaves, values["y"], values, changed
 
 
-# --- orders --------------------------------------------------------------------------------------
-
-def inputs_of(t):
-    return [x for _, x in tracked_inputs(t)]
-
-
-def topological(root):
-    return [(t, None) for t in history([root])]
-
-
-def forward(root):
-    return topological(root)[::-1]
-
-
-def recursive(root, inputs=inputs_of):
-    """Each visit sends the gradient on and visits the inputs, however often that happens."""
-    waiting, order = [root], []
-    while waiting and len(order) < RECURSION_BOUND:
-        t = waiting.pop()
-        order.append((t, None))
-        waiting += inputs(t)[::-1]
-    return order
-
-
-def recursive_by_input(root):
-    """As `recursive`, one input at a time: its share, then its visit."""
-    waiting, order = [(root, None)], []
-    while waiting and len(order) < RECURSION_BOUND:
-        t, position = waiting.pop()
-        if position is not None:
-            order.append((t, {position}))
-            continue
-        for i, x in reversed([*tracked_inputs(t)]):
-            waiting += [(x, None), (t, i)]
-    return order
-
-
-def in_a_set(root, mask):
-    """inputs_of, as sets would give them: each once, in an order that `mask` chooses by node."""
-    number = {t: i for i, t in enumerate(t for t in history([root]) if len(inputs_of(t)) > 1)}
-
-    def inputs(t):
-        found = [*dict.fromkeys(inputs_of(t))]
-        return found[::-1] if t in number and mask >> number[t] & 1 else found
-    return inputs
-
-
-def any_order(walk):
-    """The orders of a walk over inputs that are kept in sets."""
-    return [lambda root, mask=mask: walk(root, inputs=in_a_set(root, mask)) for mask in range(32)]
-
-
-def breadth(root, last_first=False, inputs=inputs_of):
-    seen, order = {root}, [root]
-    for t in order:  # grows while it is walked
-        for x in inputs(t)[::-1] if last_first else inputs(t):
-            if x not in seen:
-                seen.add(x)
-                order.append(x)
-    return [(t, None) for t in order]
-
-
-def depth(root, reverse=False, early=False, inputs=inputs_of):
-    """Depth first, each node when it is first met; `early`: marked when put on the stack."""
-    waiting, seen, order = [root], {root} if early else set(), []
-    while waiting:
-        t = waiting.pop()
-        if not early and t in seen:
-            continue
-        seen.add(t)
-        order.append(t)
-        for x in inputs(t) if reverse else inputs(t)[::-1]:
-            if x not in seen:
-                waiting.append(x)
-                if early:
-                    seen.add(x)
-    return [(t, None) for t in order]
-
-
-def unvisited(root, inputs=inputs_of):
-    """The topological sort without its set of visited nodes, reversed."""
-    waiting, order = [root], []
-    while waiting and len(order) < RECURSION_BOUND:  # root, then inputs: postorder, from its end
-        t = waiting.pop()
-        order.append((t, None))
-        waiting += inputs(t)
-    return order
-
-
-def sorted_by_depth(root, inputs=inputs_of):
-    """A topological sort, depth first; siblings in the order of `inputs`."""
-    waiting, seen, order = [(root, False)], set(), []
-    while waiting:
-        t, done = waiting.pop()
-        if done:
-            order.append((t, None))
-        elif t not in seen:
-            seen.add(t)
-            waiting += [(t, True), *((x, False) for x in inputs(t)[::-1])]
-    return order[::-1]
-
-
-SORTS = any_order(sorted_by_depth)
-ORDERS = {  # what a switch may say, and the orders (one must fit) that it means
-    "topological": [topological], "forward": [forward], "breadth": [breadth],
-    "breadth, last first": [functools.partial(breadth, last_first=True)],
-    "unvisited": [unvisited], "unvisited, set": any_order(unvisited),
-    "recursive": [recursive], "recursive by input": [recursive_by_input],
-    "recursive, set": any_order(recursive), "depth": [depth], "depth, set": any_order(depth),
-    "breadth, set": any_order(breadth),
-    "stack": [functools.partial(depth, reverse=True)],
-    "stack, marked early": [functools.partial(depth, reverse=True, early=True)],
-}
-
-
 # --- the walk ------------------------------------------------------------------------------------
 
 class Engine:
     """The walk of backward, with some switches on."""
 
     def __init__(self, switches=()):
-        self.order, self.parents, self.seed, self.second = "topological", "list", 1.0, "right"
+        self.order, self.seed, self.second = "topological", 1.0, "right"
         self.overwrite, self.ignoring, self.local, self.scale = set(), set(), set(), {}
+        self.parents, self.writing = set(), set()
         self.rules, self.broadcast, self.count, self.swapped = {}, {}, set(), []
         self.columns, self.overflow = (), ()
-        self.in_place = self.within = self.by_path = self.frozen = self.leftovers = False
+        self.in_place = self.within = self.frozen = self.leftovers = self.closures = False
+        self.everything = False  # has no local derivative
+        self.by_path = self.aliased = None
         for s in switches:
             self.turn(s)
 
@@ -205,11 +101,18 @@ class Engine:
         if s.kind in sets:
             sets[s.kind].update((s.place, i) for i in (s.value if s.value in ONE else (0, 1)))
             self.within = self.within or s.value == "within one pass"
-            self.by_path = self.by_path or s.value == "path by path"
+            self.by_path = s.kind if s.value == "path by path" else self.by_path
+            self.everything = self.everything or s.value == "everywhere"
         elif s.kind == "broadcast":
             self.broadcast[s.place] = s.value
         elif s.kind == "count":
             self.count.add(s.value)
+        elif s.kind == "parents":
+            self.parents.add(s.place)
+        elif s.kind == "writes":
+            self.writing.add(s.value)
+        elif s.kind in AXES:
+            self.columns = tuple((name, s.kind) for name in s.value)
         elif s.kind == "swapped":
             self.swapped.append(s.value)
         elif s.kind == "scale":
@@ -222,12 +125,13 @@ class Engine:
     def shares(self, t, g, changed):
         """[(position, input, contribution)] of a record."""
         names, name = names_of(t), SAME.get(t.op.name, t.op.name)
-        if {(None, 0), (name, 0)} & self.local and name in LOCAL:
+        if self.everything or {(None, 0), (name, 0)} & self.local and name in LOCAL:
             return [(i, x, g) for i, x in tracked_inputs(t)]
         blind = [any((n, i) in self.ignoring for n in names) for i in (0, 1)]
         if any(blind):  # by input: the shares of an upstream of ones, or the right ones
-            ones = Engine.shares(self.seeing(), t, np.ones_like(t.array), changed)
-            seen = Engine.shares(self.seeing(), t, g, changed)
+            seeing = self.other(ignoring=set())
+            ones = seeing.shares(t, np.ones_like(t.array), changed)
+            seen = seeing.shares(t, g, changed)
             return [a if blind[min(a[0], 1)] else b for a, b in zip(ones, seen)]
         replaced = {i: rule for (op, i), rule in self.rules.items() if op in names}
         how = self.broadcast.get(name, self.broadcast.get(None)) if name in ELEMENTWISE else "kept"
@@ -238,27 +142,21 @@ class Engine:
             values += [2] if replaced and t.op.name == "square" else []
             found = [(i, x, (replaced.get(i) or t.op.vjps[i])(g, t.array, *values, **t.options))
                      for i, x in tracked_inputs(t)]
-            found = [(i, x, unbroadcast(np.asarray(c), x.shape, how)) for i, x, c in found]
+            found = [(i, x, unbroadcast(np.asarray(c), x.shape, at(how, i))) for i, x, c in found]
         else:
             found = contributions(t, g)
         factor = math.prod(self.scale.get(n, 1.0) for n in names)
         if name in self.count:  # the sum's rule with a 1 / N, the mean's without
             n = t.inputs[0].array.size / t.array.size
             factor *= n if name == "mean" else 1 / n
-        return [(i, x, c * factor) for i, x, c in found]
-
-    def seeing(self):
-        """This engine, but for the upstream that it ignores."""
-        other = copy.copy(self)
-        other.ignoring = set()
-        return other
+        return found if factor == 1 else [(i, x, c * factor) for i, x, c in found]
 
     def backward(self, root, grads, changed, order):
         """One backward pass: adds to `grads`, {tensor: array}."""
         starved = {"node"} if self.seed == 0.0 else set()
         final = {x: g for x, g in grads.items() if x.op is None}
-        grads[root] = np.full(root.shape, self.seed) + (
-            grads.get(root, 0.0) if self.second == "all kept" else 0.0)
+        seed = np.full(root.shape, self.seed)
+        grads[root] = seed + grads.get(root, 0.0) if self.second == "all kept" else seed
         visits = self.paths(root, grads, changed) if self.by_path else order(root)
         for t, positions in visits:
             g = grads.get(t)
@@ -268,26 +166,45 @@ class Engine:
             if t.op is None:
                 final[t] = g + final.get(t, 0.0)
                 continue
-            shares = self.shares(t, g, changed)
-            if self.parents == "set":
-                shares = [*{x: (i, x, c) for i, x, c in shares}.values()]
-            names = names_of(t)
-            for i, x, c in shares:
+            for i, x, c in self.sent(t, g, changed):
                 if positions is None or i in positions:
-                    over = any((name, min(i, 1)) in self.overwrite for name in names)
-                    grads[x] = c if over or x not in grads else grads[x] + c
+                    over = any((name, min(i, 1)) in self.overwrite for name in names_of(t))
+                    grads[x] = self.held(c) if over or x not in grads else self.sum(grads[x], c)
             if self.leftovers and (positions is None or 0 in positions):
                 grads.pop(t, None)
         if self.frozen:  # a leaf's gradient is what it was when the leaf was visited
             grads.update(final)
         return starved
 
+    def sent(self, t, g, changed):
+        """The shares as they are sent: each computed when it is its turn, with `closures`."""
+        shares = self.shares(t, g, changed)
+        if self.parents.intersection(names_of(t)):
+            shares = [*{x: (i, x, c) for i, x, c in shares}.values()]
+        if self.writing.intersection(names_of(t)) and isinstance(g, np.ndarray):
+            g[...] = shares[0][2]  # the rule changes the gradient that arrives
+            shares[0] = (*shares[0][:2], g)
+        for k, share in enumerate(shares):
+            yield self.shares(t, g, changed)[k] if self.closures and k else share
+
+    def held(self, c):
+        """A first share, as an engine keeps it: a number, or an array that += changes in place."""
+        return np.asarray(c) if self.aliased == "all" else c
+
+    def sum(self, old, c):
+        if not self.aliased or np.ndim(old) == 0 and self.aliased == "arrays":
+            return old + c
+        if isinstance(old, np.ndarray) and not old.flags.writeable:
+            old = old.copy()  # a view that np.broadcast_to made
+        old += c
+        return old
+
     def paths(self, root, grads, changed):
-        """A walk that sends each gradient to the leaves at once, path by path, overwriting."""
-        waiting = [(root, grads[root])]
+        """A walk that sends each gradient to the leaves at once, path by path."""
+        waiting = [(root, grads.pop(root))]
         while waiting:
             t, g = waiting.pop()
-            grads[t] = g
+            grads[t] = g if self.by_path == "overwrite" else g + grads.get(t, 0.0)
             if t.op is not None:
                 waiting += [(x, c) for _, x, c in self.shares(t, g, changed)][::-1]
         return ()
@@ -300,13 +217,21 @@ class Engine:
         if self.order == "topological":  # right, but who writes last is up to the sort
             orders = orders + distinct(y, SORTS[:2 ** forks]) if self.overwrite else orders
             yield from (self.outcome(graph, spelling, order) for order in orders)
+            if self.aliased:
+                yield self.other(closures=True).outcome(graph, spelling)
             return
         for order, frozen in itertools.product(orders, (False, True)):
             early = self.order == "stack, marked early" and graph.calls > 1
+            early = early or self.order == "unvisited, by generation"
             for leftovers in (False, True)[:1 + early]:
-                other = copy.copy(self)
-                other.frozen, other.leftovers = frozen, leftovers
+                other = self.other(frozen=frozen, leftovers=leftovers)
                 yield other.outcome(graph, spelling, order)
+
+    def other(self, **different):
+        """This engine, but for some attributes."""
+        found = copy.copy(self)
+        vars(found).update(different)
+        return found
 
     def outcome(self, graph, spelling=PLAIN, order=topological):
         """The Outcome of a graph; None where the engine would fail."""
@@ -335,14 +260,6 @@ class Engine:
         return Outcome(found, graph, starved)
 
 
-def distinct(root, orders):
-    """Those of the orders that differ on this graph."""
-    if len(orders) == 1:
-        return orders
-    seen = {tuple(t for t, _ in order(root)): order for order in orders}
-    return [*seen.values()]
-
-
 class Outcome(dict):
     """{"value": .., leaf: its gradient, ..}, the leaves that the graph began with, and whether a
     "node" or a "leaf" was visited before any gradient had come to it."""
@@ -357,13 +274,23 @@ def unbroadcast(c, shape, how):
     extra = c.ndim - len(shape)
     if c.shape == shape or how == "kept" or extra < 0:
         return c
-    reduce = np.mean if how == "mean" else np.sum
+    added, stretched = REDUCE.get(how, (np.sum, np.sum))
     if how != "only stretched axes" and extra:
-        c, extra = reduce(c, axis=tuple(range(extra))), 0
+        c, extra = added(c, axis=tuple(range(extra))), 0
     axes = tuple(d + extra for d, n in enumerate(shape) if n == 1 and c.shape[d + extra] != 1)
     if how == "only added axes":
         axes = ()
-    return reduce(c, axis=axes, keepdims=how != "axes lost") if axes else c
+    return stretched(c, axis=axes, keepdims=how != "axes lost") if axes else c
+
+
+REDUCE = {"mean": (np.mean, np.mean), "mean of added axes": (np.mean, np.sum),
+          "mean of stretched axes": (np.sum, np.mean)}
+
+
+def at(how, i):
+    """What is made of the share of input i: "kept, left" is about the first one."""
+    kept, _, side = (how or "").partition(", ")
+    return how if not side else kept if side == ("left", "right")[min(i, 1)] else None
 
 
 ONE = {(0,), (1,)}  # a mistake at one operand only
@@ -378,8 +305,14 @@ def overflows(graph, unstable):
 
 def operations(graph, spelling=PLAIN):
     """The names of the operations of a graph."""
-    return set().union(*(names_of(t) for t in history([built(graph, spelling)[1]])
-                         if t.op is not None)) - {None}
+    key = (graph.lines, spelling)  # whatever the leaves
+    if key not in OPERATIONS:
+        OPERATIONS[key] = set().union(*(names_of(t) for t in history([built(graph, spelling)[1]])
+                                        if t.op is not None)) - {None}
+    return OPERATIONS[key]
+
+
+OPERATIONS = {}
 
 
 def names_of(t):

@@ -26,12 +26,15 @@ class EngineDiagnosis:
     ties: every other set of ids as small. first_difference: (graph, quantity, tensor, yours,
     right) of the smallest graph that shows it. untested: operations that the class does not have.
     notes: what is no mistake, but good to know. residual: of "unknown", the largest difference.
+    program: the lines of the smallest graph, to paste behind the class.
     """
 
-    def __init__(self, verdict, causes, places, ties, first, graph, untested, residual, count):
+    def __init__(self, verdict, causes, places, ties, first, graph, untested, residual, count,
+                 notes=()):
         self.verdict, self.causes, self.places, self.ties = verdict, causes, places, ties
         self.first_difference, self.smallest, self.untested = first, graph, untested
-        self.residual, self.count, self.notes = residual, count, ()
+        self.residual, self.count, self.notes = residual, count, notes
+        self.program = ()
 
     def hint(self, level="where"):
         """What a student may be told: "where", "concept" or "formula". ValueError otherwise."""
@@ -75,6 +78,7 @@ class EngineDiagnosis:
         d = self.first_difference
         if d is not None:
             yield f"smallest graph that shows it: {d.graph}"
+            yield from ("    " + line for line in self.program)
             apart = "\n    " if max(np.ndim(d.yours), np.ndim(d.right)) > 1 else " "
             yield f"  {d.quantity}: yours{apart}{shown(d.yours)}"
             yield f"  right{apart}{shown(d.right)}"

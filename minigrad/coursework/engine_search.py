@@ -11,12 +11,12 @@ import time
 
 import numpy as np
 
-from minigrad.coursework.engine_faults import BY_ID, ELEMENTWISE, switches
-from minigrad.coursework.engine_graphs import spellings
+from minigrad.coursework.engine_faults import AXES, BY_ID, ELEMENTWISE, switches
+from minigrad.coursework.engine_graphs import PLAIN, spellings
 from minigrad.coursework.engine_model import Engine, operations
 
 MOST = 3  # switches at once
-ALONE = ("order", "seed", "second", "parents", "columns", "overflow")  # kinds with one value
+ALONE = ("order", "seed", "second", "overflow", "aliased", *AXES)  # kinds with one value
 # What Python says where a rule meets a gradient that never came.
 NOTHING_CAME = {"leaf": re.compile("KeyError"), "node": re.compile(
     "NoneType|KeyError|has no attribute '_?(grad|derivative|adjoint)")}
@@ -59,15 +59,17 @@ class Search:
     def __init__(self, results, tolerance, until):
         self.results, self.tolerance, self.until = results, tolerance, until
         self.memory, self.spellings = {}, [spellings(graph) for graph, _ in results]
-        self.names = [(graph.lines, repr(graph.leaves), graph.calls) for graph, _ in results]
+        self.names = [name_of(graph) for graph, _ in results]
         self.inside = [set().union(*(operations(graph, how) for how in known))
                        for (graph, _), known in zip(results, self.spellings)]
         present = set().union(*self.inside)
         self.switches = [s for s in switches() if matters(s, present)]
         right = [i for i in range(len(results)) if self.agrees(i, ())]
-        # What would spoil a graph that the student has right is no mistake of theirs.
-        self.switches = [s for s in self.switches if all(
-            self.agrees(i, (s,)) for i in right if matters(s, self.inside[i]))]
+        # What would spoil a graph that the student has right is no mistake of theirs ..
+        self.spoiling = [s for s in self.switches if any(
+            self.changes(s, i) for i in right if matters(s, self.inside[i]))]
+        spoiling = {*map(id, self.spoiling)}
+        self.switches = [s for s in self.switches if id(s) not in spoiling]
 
     def agrees(self, i, chosen):
         """Does the student's outcome of graph i agree with the model's, these switches on?"""
@@ -79,19 +81,45 @@ class Search:
                 for right in predicted(graph, self.names[i], how, key[1]))
         return self.memory[key]
 
-    def mismatch(self, chosen):
-        """The first graph that these switches do not explain, or None."""
-        return next((i for i in range(len(self.results)) if not self.agrees(i, chosen)), None)
+    def add_hidden(self, among):
+        """.. unless another one hides it there: what is overwritten may be sent twice, and a mask
+        that is missing is not missed where a product sends 0."""
+        wrong = [i for i in among if not self.agrees(i, ())]
+        self.switches += [s for s in self.spoiling if s.kind in ("order", "overwrite") or any(
+            self.agrees(i, (s,)) for i in wrong if matters(s, self.inside[i]))]
+        self.spoiling = []
 
-    def solutions(self, most=MOST):
-        """All smallest explaining tuples of switches (of up to `most`)."""
+    def changes(self, s, i):
+        """Does a switch change graph i? (For all students alike: kept.)"""
+        key = (self.names[i], id(s), self.tolerance)
+        if key not in CHANGES:
+            graph = self.results[i][0]
+            right = predicted(graph, self.names[i], PLAIN, frozenset())[0]
+            CHANGES[key] = not any(
+                agrees(right, other, self.tolerance) for how in self.spellings[i]
+                for other in predicted(graph, self.names[i], how, frozenset({Key(s)})))
+        return CHANGES[key]
+
+    def nameless(self, i):
+        """Did graph i raise an exception that no switch explains?"""
+        return isinstance(self.results[i][1], tuple) and not any(
+            self.agrees(i, (s,)) for s in self.switches if matters(s, self.inside[i]))
+
+    def mismatch(self, chosen, among):
+        """The first of these graphs that the switches do not explain, or None."""
+        return next((i for i in among if not self.agrees(i, chosen)), None)
+
+    def solutions(self, among, most):
+        """All smallest tuples of switches (of up to `most`) that explain these graphs."""
         level = [()]
+        if self.mismatch((), among) is None:
+            return level
         for _ in range(most):
             found, following, seen = [], [], set()
             for chosen in level:
                 if time.process_time() > self.until:
                     return []
-                i = self.mismatch(chosen)
+                i = self.mismatch(chosen, among)
                 for s in self.switches:
                     if not matters(s, self.inside[i]) or conflict(s, chosen):
                         continue
@@ -102,7 +130,7 @@ class Search:
                     seen.add(key)
                     if chosen and not self.agrees(i, larger):
                         continue
-                    if self.mismatch(larger) is None:
+                    if self.mismatch(larger, among) is None:
                         found.append(larger)
                     else:
                         following.append(larger)
@@ -110,6 +138,26 @@ class Search:
                 return found
             level = following
         return []
+
+    def with_habits(self, found, among):
+        """Those of the solutions that explain these graphs too; or that do with a way to go on
+        after a first backward(), as solutions with it."""
+        plain = [chosen for chosen in found if self.mismatch(chosen, among) is None]
+        habits = [s for s in self.switches if s.kind == "second"]
+        return plain or [
+            (*chosen, s) for chosen in found for s in habits
+            if not conflict(s, chosen) and self.mismatch((*chosen, s), among) is None]
+
+
+CHANGES = {}       # {(graph, switch, tolerance): does it change the outcome?}
+def right_outcome(graph):
+    """What the right engine gives."""
+    return predicted(graph, name_of(graph), PLAIN, frozenset())[0]
+
+
+def name_of(graph):
+    """A key for what a graph gives: leaves may be lists."""
+    return graph.lines, repr(graph.leaves), graph.calls
 
 
 PREDICTED = {}     # what switches make of graphs: the same for every student
@@ -122,6 +170,7 @@ def predicted(graph, name, how, switched):
     if key not in PREDICTED:
         if len(PREDICTED) >= ENOUGH:
             PREDICTED.clear()
+            CHANGES.clear()
         PREDICTED[key] = [*Engine(s.switch for s in switched).outcomes(graph, how)]
     return PREDICTED[key]
 
@@ -143,9 +192,9 @@ def matters(s, inside):
     """Can a switch change a graph of these operations?"""
     if s.kind == "rules":
         return any(op in inside for op, _ in s.value)
-    if s.kind == "count":
+    if s.kind in ("count", "writes"):
         return s.value in inside
-    if s.kind in ("columns", "overflow"):
+    if s.kind in ("overflow", *AXES):
         return not inside.isdisjoint(s.value)
     if s.kind == "broadcast" and s.place is None:
         return not inside.isdisjoint(ELEMENTWISE)
@@ -177,14 +226,32 @@ def tolerance_of(results, rights):
 
 
 def explanation(results, tolerance, until):
-    """(the chosen switches, other sets of ids as small)"""
-    found = Search(results, tolerance, until).solutions()
-    if not found:
-        return (), []
-    found.sort(key=lambda chosen: (len(ids(chosen)), sum(s.kind == "order" for s in chosen)))
+    """(the chosen switches, other sets of ids as small, which results they do not explain).
+
+    A walk that is wrong seldom has a second backward() worth a name, and a rule may raise an
+    exception besides: what one backward() gave, and what gave numbers, is explained nevertheless.
+    """
+    search = Search(results, tolerance, until)
+    once = [i for i, (graph, _) in enumerate(results) if graph.calls == 1]
+    twice = [i for i, (graph, _) in enumerate(results) if graph.calls > 1]
+    nameless = [i for i in once if search.nameless(i)]
+    once = [i for i in once if i not in nameless]
+    for most in (2, 2, MOST):  # pairs that hide each other are likelier than three that do not
+        found = search.solutions(once, most)
+        found = search.with_habits(found, twice) or [chosen for chosen in found if chosen]
+        if found:
+            break
+        search.add_hidden(once)
+    found = [chosen for chosen in found if not nameless or any(
+        BY_ID[s.fault].course is None for s in chosen)]  # an exception is no convention
+    if not found or not found[0]:
+        return (), [], []
+    found.sort(key=lambda chosen: (len(ids(chosen)), sum(s.kind == "order" for s in chosen),
+                                   sum(BY_ID[s.fault].course is None for s in chosen)))
     least = ids(found[0])
     sets = {ids(chosen) for chosen in found if len(ids(chosen)) == len(least)}
-    return found[0], sorted(sets - {least})
+    aside = [i for i in range(len(results)) if not search.agrees(i, found[0])]
+    return found[0], sorted(sets - {least}), aside
 
 
 def ids(chosen):

@@ -5,6 +5,7 @@ The one trick: an outcome is plain data, {"value": numbers, leaf: numbers} or ("
 """
 
 import ast
+import functools
 
 import numpy as np
 
@@ -34,10 +35,17 @@ def observed(adapter, graph):
         with np.errstate(all="ignore"):
             for _ in range(graph.calls):
                 adapter.backward(values["y"])
-            found.update((name, adapter.grad(leaf)) for name, leaf in leaves.items())
-    except Exception as error:
+            for name, leaf in leaves.items():
+                found[name] = unpadded(adapter.grad(leaf), adapter.data(leaf), graph.leaves[name])
+    except (Exception, SystemExit) as error:
         return "raises", told(error)
     return found
+
+
+def unpadded(g, held, x):
+    """A gradient in the shape of the leaf x, where the class holds (1, 3) for (3,)."""
+    fits = g is not None and np.shape(held) == np.shape(g) and np.size(held) == np.size(x)
+    return np.reshape(g, np.shape(x)) if fits else g
 
 
 def told(error):
@@ -78,15 +86,21 @@ def sorted_out(outcomes):
 
 def untested(results, lacking, reflected=()):
     """The operations of graphs that could not run, and of no other, as texts: "tanh", "x - y"."""
-    ran = {op for graph, _ in results for op in operations_of(graph)}
-    ran |= {op for graph in reflected for op in operations_of(graph)}  # told in a note
-    found = [op for graph in lacking for op in operations_of(graph) if op not in ran]
+    ran = {op for graph, _ in results for op in operations_of(graph.lines)}
+    ran |= {op for graph in reflected for op in operations_of(graph.lines)}  # told in a note
+    found = [op for graph in lacking for op in operations_of(graph.lines) if op not in ran]
     refused = ["backward() twice" for graph in lacking if graph.calls > 1]
     return tuple(dict.fromkeys(found + (refused if not found else [])))
 
 
-def operations_of(graph):
-    for line in graph.lines:
+@functools.cache
+def operations_of(lines):
+    """The operations of a graph's lines, as texts."""
+    return [*each_operation(lines)]
+
+
+def each_operation(lines):
+    for line in lines:
         for node in ast.walk(ast.parse(line)):
             if isinstance(node, ast.Call):
                 yield node.func.id

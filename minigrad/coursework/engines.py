@@ -10,27 +10,30 @@ import time
 import numpy as np
 
 from minigrad.coursework.engine_adapters import EngineAdapter
-from minigrad.coursework.engine_faults import BY_ID, REFLECTED, Switch
+from minigrad.coursework.engine_faults import AXES, BY_ID, REFLECTED, Switch
 from minigrad.coursework.engine_graphs import array_graphs, scalar_graphs
-from minigrad.coursework.engine_model import Engine
 from minigrad.coursework.engine_report import EngineDiagnosis, FirstDifference, shown
 from minigrad.coursework.engine_search import (
-    agrees, close, explanation, ids, tolerance_of)
+    agrees, close, explanation, ids, right_outcome, tolerance_of)
 from minigrad.coursework.engine_trials import (
     LONG, observed, sorted_out, too_deep, untested)
 
-SECONDS = 5  # of computing, for the search: mistakes alone take a few tenths, pairs more
+SECONDS = 2.5  # of computing, for the search: mistakes alone take a few tenths, pairs more
 
 
-def diagnose_autograd(value, *, convention="torch", complete=False, arrays=None, seconds=SECONDS,
+def diagnose_autograd(value, *, convention=None, complete=False, arrays=None, seconds=SECONDS,
                       **adapter):
     """The EngineDiagnosis of an autograd class: micrograd's Value, needle's or minitorch's Tensor.
 
     value: the class, a function that makes a leaf of a number (or of an ndarray), or an
-    EngineAdapter. convention: "torch", or "micrograd" (one backward() per graph is enough) or
-    "needle" (each backward() sets .grad). complete: a missing __radd__, __rsub__, .. is a mistake,
-    not a note. arrays: run the graphs of arrays too (None: if sums of
-    them work). Other keywords are EngineAdapter's. TypeError if a leaf cannot be made at all.
+    EngineAdapter. convention, of a second backward(): "torch", "micrograd" (it is not asked for) or
+    "needle" (it sets .grad). None: "torch", but beside a mistake the habits of micrograd and needle
+    are told in a note, not among the causes. Most students start from micrograd, which is so as its
+    author meant it: whoever has one line wrong there should read of that line alone, and nothing
+    outside tells a line left out from a line that never was.
+    complete: a missing __radd__, __rsub__, .. is a mistake, not a note. arrays: run the graphs of
+    arrays too (None: if sums of them work). Other keywords are EngineAdapter's. TypeError if a leaf
+    cannot be made at all.
     """
     adapter = value if isinstance(value, EngineAdapter) else EngineAdapter(value, **adapter)
     check(adapter)
@@ -39,6 +42,8 @@ def diagnose_autograd(value, *, convention="torch", complete=False, arrays=None,
         graphs += array_graphs()
     outcomes = [(graph, observed(adapter, graph)) for graph in graphs]
     found = explained(outcomes, convention=convention, complete=complete, seconds=seconds)
+    if found.smallest is not None:
+        found.program = adapter.program(found.smallest, found.first_difference.tensor)
     if found.verdict != "unknown" and not STUCK.intersection(found.causes) and too_deep(adapter):
         found.notes += (f"recursion-too-deep: backward() of {LONG} nodes in a chain exceeds "
                         "Python's recursion; a stack of one's own does not",)
@@ -51,22 +56,30 @@ def explained(outcomes, *, convention="torch", complete=False, seconds=SECONDS):
     graph: one of scalar_graphs() or array_graphs() (.lines, .leaves, .calls: plain data). outcome:
     {"value": y, leaf: its gradient or None, ..}, numbers or nested lists; or ("lacks", text) of an
     operation that the class does not have (TypeError, AttributeError, NotImplementedError in
-    forward); or ("raises", text). complete: a missing __radd__, __rsub__, .. is
-    a mistake (reflected-operator-missing), not a note. ValueError for a convention there is not.
+    forward); or ("raises", text). convention, complete: diagnose_autograd's. ValueError for a
+    convention there is not.
     """
-    if convention not in ACCEPTED:
+    if convention is not None and convention not in ACCEPTED:
         raise ValueError(f"convention is {convention!r}; choose one of {', '.join(ACCEPTED)}")
     results, lacking, reflected = sorted_out(outcomes)
-    rights = [Engine().outcome(graph) for graph, _ in results]
+    rights = [right_outcome(graph) for graph, _ in results]
     tolerance = tolerance_of(results, rights)
     wrong = [i for i, (_, found) in enumerate(results)
              if not agrees(found, rights[i], tolerance)]
-    chosen, ties = (), []
+    chosen, ties, aside = (), [], []
     if wrong:
-        chosen, ties = explanation(results, tolerance, time.process_time() + seconds)
-    found = summed_up(results, rights, wrong, chosen, ties, (lacking, reflected),
-                      convention)
+        chosen, ties, aside = explanation(results, tolerance, time.process_time() + seconds)
+    found = summed_up(results, rights, wrong, chosen, ties, (lacking, reflected), convention)
+    if aside:
+        found.notes += ("not explained by this: " + "; ".join(
+            told_of(*results[i]) for i in aside[:3]) + (", .." if len(aside) > 3 else ""),)
     return reflecting(found, reflected, complete)
+
+
+def told_of(graph, found):
+    """A result that is not explained, in words."""
+    text = graph_text(graph)
+    return text + f" raises {found[1]}" if isinstance(found, tuple) else text
 
 
 # With these a long chain may never end, or says nothing.
@@ -74,6 +87,7 @@ STUCK = {"repropagates-accumulated", "topological-order-without-visited"}
 BASIC = {"y = a + b", "y = a * b"}  # without these nothing can be said
 ACCEPTED = {"torch": (), "micrograd": ("interior-gradients-not-cleared",),
             "needle": ("leaf-gradients-cleared",)}
+HABITS = {id for ids in ACCEPTED.values() for id in ids}
 
 
 def check(adapter):
@@ -98,9 +112,8 @@ def takes_arrays(adapter):
 
 def summed_up(results, rights, wrong, chosen, ties, without, convention):
     """The EngineDiagnosis of what was found."""
-    causes, places = list(ids(chosen)), {}
-    for s in chosen:
-        places.setdefault(s.fault, []).extend(where(s))
+    causes, ties, notes = aside_of_habits(ids(chosen), ties, convention)
+    places = {id: [place for s in chosen if s.fault == id for place in where(s)] for id in causes}
     first = graph = None
     if wrong:
         alone = all(BY_ID[c].course for c in causes)  # otherwise show the mistake, not these
@@ -109,13 +122,25 @@ def summed_up(results, rights, wrong, chosen, ties, without, convention):
     unexplained = bool(wrong) and not chosen
     if unexplained or any("; ".join(lines) in BASIC for lines in (g.lines for g in without[0])):
         verdict = "unknown"
-    elif not causes or all(c in ACCEPTED[convention] for c in causes):
+    elif not causes or all(c in ACCEPTED[convention or "torch"] for c in causes):
         verdict = "correct"
     else:
         verdict = "convention" if all(BY_ID[c].course for c in causes) else "mistake"
     residual = 0.0 if not unexplained else apart(results, rights, wrong)
-    return EngineDiagnosis(verdict, tuple(causes), places, ties, first, graph,
-                           untested(results, *without), residual, len(results))
+    return EngineDiagnosis(verdict, causes, places, ties, first, graph,
+                           untested(results, *without), residual, len(results), notes)
+
+
+def aside_of_habits(causes, ties, convention):
+    """(causes, ties, notes): beside a mistake, what is usual on a second backward() is a note."""
+    usual = HABITS if convention is None else ACCEPTED[convention]
+    habits = [c for c in causes if c in usual]
+    if not habits or len(habits) == len(causes):
+        return causes, ties, ()
+    fewer = tuple(c for c in causes if c not in usual)
+    others = {tuple(c for c in tie if c not in usual) for tie in ties} - {fewer}
+    notes = [f"{BY_ID[h].title}, as by {BY_ID[h].course} ({h})" for h in habits]
+    return fewer, sorted(tie for tie in others if len(tie) == len(fewer)), tuple(notes)
 
 
 def reflecting(found, reflected, complete):
@@ -137,26 +162,24 @@ def reflecting(found, reflected, complete):
     return found
 
 
+CALLED = {"permute": "transpose"}
 LEFT = {"+": "__radd__", "-": "__rsub__", "*": "__rmul__", "/": "__rtruediv__"}
 
 
 def where(s: Switch):
     """The operations that a switch sits in."""
     if s.kind == "rules":
-        return sorted({op for op, _ in s.value})
-    if s.kind in ("columns", "overflow"):
+        return sorted({CALLED.get(op, op) for op, _ in s.value})
+    if s.kind in ("overflow", *AXES):
         return [*s.value]
-    return [str(s.place)] if s.place else ([s.value] if s.kind == "count" else [])
+    return [CALLED.get(s.place, s.place)] if s.place else (
+        [s.value] if s.kind in ("count", "writes") else [])
 
 
 def difference(results, rights, i):
     """(the graph, the FirstDifference) of a result that is wrong."""
     (graph, found), right = results[i], rights[i]
-    given = ", ".join(f"{name} = {shown(x)}" for name, x in graph.leaves.items()
-                      if np.ndim(x) == 0)
-    text = "; ".join(graph.lines) + (f"  ({given})" if given else "")
-    if graph.calls > 1:
-        text += "  (backward twice)"
+    text = graph_text(graph)
     if isinstance(found, tuple):
         return graph, FirstDifference(text, "backward", "y", found[1], "no exception")
     for name in right:
@@ -164,6 +187,14 @@ def difference(results, rights, i):
             break
     quantity = "the value y" if name == "value" else f"the gradient of {name}"
     return graph, FirstDifference(text, quantity, name, found[name], right[name])
+
+
+def graph_text(graph):
+    """A graph in one line: "y = a + a  (a = -2.)"."""
+    given = ", ".join(f"{name} = {shown(x)}" for name, x in graph.leaves.items()
+                      if np.ndim(x) == 0)
+    text = "; ".join(graph.lines) + (f"  ({given})" if given else "")
+    return text + "  (backward twice)" if graph.calls > 1 else text
 
 
 def apart(results, rights, wrong):

@@ -9,6 +9,7 @@ import zipfile
 from minigrad.coursework import classroom, gradebook
 from minigrad.coursework.grading import AssignmentError, Grader, seed_of
 from minigrad.coursework.releasing import release
+from minigrad.coursework.reporting import points
 from minigrad.coursework.settings import SettingsError
 from minigrad.terminal import PROGRAM, Refusal, as_json, complain, result, talk
 
@@ -28,6 +29,7 @@ def grade(options):
         return grade_for_nbgrader(options)
     path = options.output or (os.path.join(AUTOGRADER, "results.json")
                               if os.path.isdir(AUTOGRADER) else "results.json")
+    path = os.path.join(path, "results.json") if os.path.isdir(path) else path
     graded, message = gradebook.graded_into(path, options.assignment, options.submission,
                                             hints=options.hints, seed=seed_for(options))
     if graded is None:
@@ -38,7 +40,7 @@ def grade(options):
         with open(path, encoding="utf-8") as file:
             as_json(json.load(file))
     else:
-        result(gradebook.report(graded).rstrip("\n"))
+        result(str(graded))
         talk(f"wrote {path}")
     return 0
 
@@ -69,7 +71,8 @@ def grade_for_nbgrader(options):
     where nothing could be graded."""
     score, code = 0.0, 0
     try:
-        score = Grader(options.assignment, seed=seed_for(options)).grade(options.submission).score
+        grader = Grader(options.assignment, seed=seed_for(options))
+        score = grader.grade(options.submission, named=False).score
     except Exception:
         code = 1
     result(repr(round(float(score), 6)))
@@ -85,8 +88,10 @@ def grade_folder(options):
         graded = classroom.grade_class(
             options.assignment, options.submission, hints=options.hints, seed=options.seed,
             seed_per_student=getattr(options, "seed_per_student", False),
-            told=lambda student, one: talk(f"{student}: {gradebook.points(one.score)}"))
-    except (AssignmentError, SettingsError, zipfile.BadZipFile) as error:
+            told=lambda student, one: talk(f"{student}: {points(one.score)}"))
+    except zipfile.BadZipFile as error:
+        raise Refusal(f"{options.submission}: {error}", "give a folder, or zip it again") from None
+    except (AssignmentError, SettingsError) as error:
         raise Refusal(str(error), "correct it; nothing was written") from None
     if not graded.grades and not graded.missing:
         raise Refusal(f"there are no submissions in {options.submission}",

@@ -6,14 +6,17 @@ own and only answers with numbers; they are compared here, and named here.
 
 import hashlib
 import os
+import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from minigrad.coursework import findings, sandbox
 from minigrad.coursework.assignment import load
-from minigrad.coursework.checks import NOT_YET
+from minigrad.coursework.edits import Edits
 from minigrad.coursework.notebooks import cells_of
+from minigrad.coursework.questions import NOT_YET
+from minigrad.coursework.reporting import report
 
 LARGEST = 1 << 22  # bytes of a submission; notebooks hold pictures
 
@@ -39,7 +42,8 @@ class Checked:
 
 @dataclass
 class Grade:
-    """A graded submission: .score, .most, .checks, .findings; notes are for the instructor."""
+    """A graded submission: .score, .most, .checks, .findings; notes are for the instructor. Its
+    text is the report for students."""
 
     title: str
     checks: list
@@ -60,6 +64,9 @@ class Grade:
     def misconceptions(self):
         """The ids of all that was found, each once."""
         return list(dict.fromkeys(id for finding in self.findings for id in finding.ids))
+
+    def __str__(self):
+        return report(self).rstrip("\n")
 
     @property
     def unknown(self):
@@ -101,7 +108,7 @@ class Grader:
         self.expected = {}
         for check in checks:
             self.expected[check.name] = self.right(check, outcomes[check.name])
-        self.edits = findings.Edits(self.assignment, self.run, outcomes)
+        self.edits = Edits(self.assignment, self.run, outcomes)
 
     def right(self, check, outcome):
         """The right {quantity: numbers} of a check; the reference solution must have them."""
@@ -132,20 +139,22 @@ class Grader:
         return sandbox.run(sources, probes, seed=self.seed, data=a.data, limits=a.limits,
                            private=[a.folder])
 
-    def grade(self, submission, *, hints=None):
-        """The Grade of a submission, the path of a file."""
+    def grade(self, submission, *, hints=None, named=True):
+        """The Grade of a submission, the path of a file. named: look for mistakes, too."""
         source, problem = source_of(submission)
         if problem:
             outcomes = dict.fromkeys(self.checks, sandbox.failed("error", problem))
         else:
             outcomes, = self.run([source], list(self.checks))
-        return self.judged(outcomes, hints)
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")  # a word on stderr costs all points in nbgrader
+            return self.judged(outcomes, hints, named)
 
-    def judged(self, outcomes, hints=None):
+    def judged(self, outcomes, hints=None, named=True):
         """The Grade of a submission of which there are outcomes, by check."""
         checks = [self.checked(check, outcomes[check.name]) for check in self.assignment.checks]
         result = Grade(self.assignment.title, checks, [], hints or self.assignment.hints, self.seed)
-        for group in self.assignment.groups:
+        for group in self.assignment.groups if named else ():
             wrong = [one for one in checks if one.check.group == group and not one.right]
             if not wrong:
                 continue
@@ -175,7 +184,7 @@ class Grader:
         checks = [check for check in self.checks.values() if check.group == group]
         kind = checks[0].kind[0]
         edited = None
-        if kind == "probe" or any(group in row.groups for row in self.assignment.mistakes):
+        if kind == "probe" or any(row.shows_in(group) for row in self.assignment.mistakes):
             edited = self.edits.finding(group, outcomes, before)
         if kind == "probe" or edited and edited.causes and not edited.partly:
             return edited
@@ -196,6 +205,8 @@ def source_of(submission):
     """
     if os.path.islink(submission):
         return "", "the submission is a link to another file"
+    if os.path.exists(submission) and not os.path.isfile(submission):
+        return "", "the submission is no regular file"  # a pipe would be waited for
     with open(submission, "rb") as file:
         content = file.read(LARGEST + 1)
     if len(content) > LARGEST:

@@ -15,6 +15,8 @@ LEGEND = {  # names that stand in a student's lines, but not in the rule's
     "t_each": "a count that goes on at every parameter",
     "lr_first": "the learning rate of the first step, for ever",
     "w_old": "the weights as they were before the step",
+    "m_found": "what is kept as m when the step begins",
+    "v_found": "what is kept as v when the step begins",
     "m_old": "m as it was before the step",
     "v_old": "v as it was before the step",
     "b_old": "b as it was before the step",

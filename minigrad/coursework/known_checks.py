@@ -22,8 +22,10 @@ from minigrad.coursework.check_runs import RunCheck
 from minigrad.coursework.diagnosis import changed_lines
 from minigrad.coursework.engine_faults import BY_ID
 from minigrad.coursework.hints import VERDICTS, asked
-from minigrad.coursework.mistakes import MISTAKES
+from minigrad.coursework.mistakes import MISTAKES, RARER
 from minigrad.coursework.reference import CONVENTIONS
+from minigrad.coursework.search import plain
+from minigrad.markup import bundle
 
 FILES = Path(__file__).parent / "files"
 RIGHT = 1e-6  # a relative error below this means: right
@@ -39,7 +41,8 @@ NumberDifference = namedtuple("NumberDifference", "quantity expected got")
 
 
 class NumberDiagnosis(namedtuple("NumberDiagnosis", "check quantity number verdict causes ties "
-                                 "first_difference residual gives unseen lines places tried")):
+                                 "first_difference residual gives unseen lines places tried "
+                                 "vague", defaults=(False,))):
     """What a number of a check means.
 
     verdict           "correct", "convention", "mistake" or "unknown"
@@ -54,6 +57,7 @@ class NumberDiagnosis(namedtuple("NumberDiagnosis", "check quantity number verdi
     lines             pairs (line of the rule, line that gives the number)
     places            {id: operations of the graph that the fault may sit in}
     tried             how many mistakes were combined at most
+    vague             have the numbers so few digits that a pair may fit by chance?
     """
 
     __slots__ = ()
@@ -96,6 +100,8 @@ class NumberDiagnosis(namedtuple("NumberDiagnosis", "check quantity number verdi
                    for rule, yours in self.lines]
         if self.causes:
             report.append(f"With this the number is {short(self.gives)}.")
+        if len(self.causes) > 1 and self.vague:
+            report.append("Of so few digits, some pair gives nearly any. Is there a longer number?")
         report += ["The same number: " + " + ".join(tie) for tie in self.ties[:8]]
         if len(self.ties) > 8:
             report.append(f"... and {len(self.ties) - 8} other sets. More digits, or another "
@@ -108,6 +114,11 @@ class NumberDiagnosis(namedtuple("NumberDiagnosis", "check quantity number verdi
         return "\n".join(textwrap.fill(line, 79, subsequent_indent="    ", break_long_words=False,
                                        break_on_hyphens=False)
                          if len(line) > 79 and "\n" not in line else line for line in report)
+
+    __repr__ = __str__
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        return bundle(str(self))
 
 
 def known_as(id):
@@ -170,7 +181,9 @@ def found(name):
     if name not in table():
         near = difflib.get_close_matches(name, table(), n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ValueError(f"there is no check {name!r}; {hint}known are {', '.join(table())}")
+        begun = [one for one in table() if one.startswith(name.partition("/")[0] + "/")]
+        others = f"there are {', '.join(begun)}" if begun else "checks() lists all"
+        raise ValueError(f"there is no check {name!r}; {hint}{others}")
     return made(name)
 
 
@@ -183,17 +196,18 @@ NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|
 
 def seen_of(known, name, number):
     """What was Seen: a quantity, perhaps one entry of it, and the numbers printed."""
-    plain = re.sub(r"[\s\"']", "", str(name))
-    spoken = {re.sub(r"\s", "", quantity): quantity for quantity in known.quantities}
-    index = ()
-    if plain not in spoken:
-        match = re.fullmatch(r"(.*?)((?:\[-?\d+(?:,-?\d+)*\])+)", plain)
+    spoken = {spelled(quantity): quantity for quantity in known.quantities}
+    plainly, index = spelled(name), ()
+    if plainly not in spoken:
+        match = re.fullmatch(r"(.*?)((?:\[-?\d+(?:,-?\d+)*\])+)", plainly)
         if match and match[1] in spoken:
-            plain, index = match[1], tuple(map(int, re.findall(r"-?\d+", match[2])))
-    if plain not in spoken:
-        raise ValueError(f"{known.name} has no quantity {name!r}; it has "
+            plainly, index = match[1], tuple(map(int, re.findall(r"-?\d+", match[2])))
+    if plainly not in spoken:
+        near = difflib.get_close_matches(plainly, spoken, n=1)
+        hint = f"did you mean {spoken[near[0]]!r}? " if near else ""
+        raise ValueError(f"{known.name} has no quantity {name!r}; {hint}it has "
                          + ", ".join(known.quantities))
-    quantity, right = spoken[plain], known.right(spoken[plain])
+    quantity, right = spoken[plainly], known.right(spoken[plainly])
     try:
         right = right[index]
     except IndexError:
@@ -205,8 +219,14 @@ def seen_of(known, name, number):
         raise ValueError(f"{quantity} has shape {right.shape}: say which number it is, as in "
                          f"'{quantity}[{first}]', or give all")
     if value.size not in (1, right.size):
-        raise ValueError(f"{name} has {right.size} numbers, {value.size} were given")
+        raise ValueError(f"{name} is {right.size} number{'s' * (right.size > 1)}, "
+                         f"{value.size} were given")
     return Seen(name, quantity, index, value, tolerance)
+
+
+def spelled(name):
+    """A name without what people write in different ways: "next_w_error:" for "next_w error"."""
+    return re.sub(r"[\s\"'_]|:$", "", str(name))
 
 
 def printed(number):
@@ -278,6 +298,9 @@ def diagnose_number(check, quantity, number=None, most=None):
     if fitting and not found_at:
         return NumberDiagnosis(known.name, asked_for, given, "correct", (), [], None, 0.0, None,
                                blind_to(known, seen) if most else (), [], {}, most)
+    if known.also in dict(fitting):  # the other formula: what nothing shows of it is no tie
+        fitting = [(ids, one) for ids, one in fitting
+                   if ids == known.also or one.base == known.convention]
     wrong = next((s for s in seen if not fits(known, known.right, s)), seen[0])
     right = known.right(wrong.quantity)[wrong.index]
     got = wrong.value if wrong.value.size > 1 else wrong.value[0]
@@ -290,9 +313,10 @@ def diagnose_number(check, quantity, number=None, most=None):
     value = next(v for v in known.outcomes(best) if all(fits(known, v, s) for s in seen))
     gives = value(wrong.quantity)[wrong.index]
     verdict = "convention" if len(sets[0]) == 1 and elsewhere_right(sets[0][0]) else "mistake"
+    vague = all(np.all(s.tolerance > 1e-4 * np.abs(s.value)) for s in seen)
     return NumberDiagnosis(known.name, asked_for, given, verdict, sets[0], sets[1:], difference,
                            apart(gives, wrong), gives, (), *told(known, best, sets[0], fitting),
-                           most)
+                           most, vague)
 
 
 def explains(known, candidate, seen):
@@ -304,11 +328,13 @@ def explains(known, candidate, seen):
 
 
 def smallest(fitting, also):
-    """The sets of ids with the fewest: what the course has itself, mistakes, conventions."""
+    """The sets of ids with the fewest: what the course has itself, mistakes (those that are seen
+    often first), conventions."""
     sets = [*dict.fromkeys(ids for ids, _ in fitting)]
     least = min(map(len, sets))
     return sorted((ids for ids in sets if len(ids) == least),
-                  key=lambda ids: (ids != also, sum(map(elsewhere_right, ids))))
+                  key=lambda ids: (ids != also, sum(map(elsewhere_right, ids)),
+                                   sum(id in RARER for id in ids)))
 
 
 def elsewhere_right(id):
@@ -323,6 +349,8 @@ def blind_to(known, seen):
     decays = known.facts.get("hyperparameters", {}).get("weight_decay")
     unseen = {}
     for (id,), one in candidates:
+        if getattr(one, "base", known.convention) != known.convention:
+            continue  # in the course's other formula
         if not elsewhere_right(id) and (decays or not id.startswith("decay-")) and (
                 id != "lr-change-ignored"):
             unseen[id] = unseen.get(id, True) and explains(known, one, seen)
@@ -339,7 +367,8 @@ def apart(value, seen):
 def told(known, best, ids, fitting):
     """(lines, places) of the causes: what changed in a rule, or where it may sit in a graph."""
     if known.kind == "optimizer":
-        return changed_lines(known.reference.lines, best.lines), {}
+        begun_with = known.reference if elsewhere_right(ids[0]) else plain(known.rule, best.base)
+        return changed_lines(begun_with.lines, best.lines), {}
     places = {}
     for s in (s for found, chosen in fitting if found == ids for s in chosen):
         place = [op for op, _ in s.value] if s.kind == "rules" else [s.place]

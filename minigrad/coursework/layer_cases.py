@@ -14,7 +14,9 @@ import numpy as np
 
 from minigrad.coursework.layer_adapters import StudentError, told
 
-Case = namedtuple("Case", "layer values arrays settings out g J left after right tolerance shapes")
+# role: "" for random numbers; "zeros" and "kinks" where some are 0, which may hide what would fit
+Case = namedtuple("Case", "layer values arrays settings out g J left after right tolerance shapes "
+                  "role", defaults=("",))
 
 STEP = 1e-5         # of the differences, relative to an entry of 1
 TOLERANCE = 2e-6    # of a gradient, relative to its largest entry
@@ -167,6 +169,14 @@ def subgradients(at, name):
     return bend.any(axis=axes), low.sum(axis=axes), high.sum(axis=axes)
 
 
+def elementwise(at, name):
+    """Does each entry of the output depend on the same entry of this input alone?"""
+    x = at.arrays[name]
+    if x.shape != at.out.shape:
+        return False
+    return not np.any(at.J[name].reshape(x.size, x.size)[~np.eye(x.size, dtype=bool)])
+
+
 # --- cases of our own -----------------------------------------------------------------------------
 
 def with_zeros(values):
@@ -176,6 +186,19 @@ def with_zeros(values):
         if differentiable(x) and x.size >= 3 and not only_bits(x):
             made[name] = x.copy()
             made[name].reshape(-1)[::3] = 0.0
+    return made
+
+
+def with_zero_row(values):
+    """These with the whole first row of the first input 0, so that a product with weights is 0 as
+    well: the kink of a relu behind it. None if there is no product."""
+    first, *others = (x for x in values.values() if isinstance(x, np.ndarray))
+    if not others or first.ndim != 2 or len(first) < 3 or not differentiable(first):
+        return None
+    made = with_zeros(values)
+    name = next(n for n, x in values.items() if x is first)
+    made[name] = made[name].copy()
+    made[name][0] = 0.0
     return made
 
 

@@ -10,8 +10,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from minigrad.coursework import layer_formulas as formula
 from minigrad.coursework import layer_forms as form
+from minigrad.coursework import layer_formulas as formula
 from minigrad.coursework.layer_forms import NEAR
 
 LayerFault = namedtuple("LayerFault", "id title concept formula source forms course",

@@ -133,6 +133,9 @@ def overwritten(yours, at, name):
             yield Form((axis, place), f"only the {place} index of axis {axis} of dout has arrived",
                        yours, carried(at, name, part))
     J = at.J[name]
+    if at.arrays[name].shape == at.g.shape and diagonal(at, name) is None:
+        yield Form("skip", "what goes straight on, past a branch (x + f(x)), has not arrived",
+                   yours, at.right[name] - at.g)
     if not 1 < at.g.ndim < 5 or J.size > MOST or yours.shape != at.right[name].shape:
         return
     touched = np.abs(J) > 1e-8
@@ -367,14 +370,21 @@ def summed_to(d, shape):
 
 
 def masked_otherwise(yours, at, name):
-    """relu: passed on, or masked by the sign of the wrong thing."""
-    x = at.arrays[name]
-    if x.shape != at.out.shape or not near(at.out, np.maximum(x, 0)):
+    """relu, also a leaky one: passed on, or masked by the sign of the wrong thing."""
+    x, y, g = at.arrays[name], at.out, at.g
+    if x.shape != y.shape or not x.size:
         return
-    for mask, text in ((np.ones_like(x), "no mask"), (at.g > 0, "masked by dout > 0"),
-                       (x < 0, "masked by x < 0"), (at.out, "times the output"),
-                       ((x > 0) & (at.g > 0), "masked by dout > 0 as well")):
-        yield Form(text, text, yours, at.g * mask)
+    slope = float(np.mean((y / np.where(x, x, 1))[x < 0])) if (x < 0).any() else 0.0
+    if not abs(slope) < 0.9 or not near(y, np.where(x > 0, x, slope * x)):
+        return
+    for mask, text in ((np.ones_like(x), "no mask"), (g > 0, "masked by dout > 0"),
+                       (x < 0, "masked by x < 0"), (y, "times the output"),
+                       ((x > 0) & (g > 0), "masked by dout > 0 as well")):
+        yield Form(text, text, yours, g * mask)
+    if slope:
+        for other, text in ((0.0, "0"), (slope * x, "slope * x"), (1 / slope, "1 / slope")):
+            yield Form(text, f"{text} for the slope {slope:.4g} below 0", yours,
+                       g * np.where(x > 0, 1.0, other))
 
 
 def dropout_unmasked(yours, at, name):

@@ -97,10 +97,16 @@ def softmax_axes(at, name):
     return next((axis for axis in range(x.ndim) if near(y, softmax(x, axis), 1e-6)), None)
 
 
+def log_softmax_axis(at, name):
+    """The same of log-softmax."""
+    if np.any(at.out > 0):
+        return None
+    return softmax_axes(at._replace(out=np.exp(at.out)), name)
+
+
 def softmax_diagonal(yours, at, name):
-    axis = softmax_axes(at, name)
+    y, g, axis = at.out, at.g, softmax_axes(at, name)
     if axis is not None:
-        y, g = at.out, at.g
         yield Form("y (1 - y)", "dout * y * (1 - y)", yours, g * y * (1 - y))
         yield Form("y", "dout * y", yours, g * y)
         yield Form("unweighted", "y * (dout - dout.sum())", yours,
@@ -109,17 +115,20 @@ def softmax_diagonal(yours, at, name):
                    g - (g * y).sum(axis, keepdims=True))
         yield Form("not squared", "y * dout - (y * dout).sum()", yours,
                    g * y - (g * y).sum(axis, keepdims=True))
+    elif log_softmax_axis(at, name) is not None:
+        yield Form("1 - p", "dout * (1 - p)", yours, g * (1 - np.exp(y)))
+        yield Form("1", "dout: the sum is missing", yours, g)
 
 
 def softmax_axis(yours, at, name):
-    right_axis = softmax_axes(at, name)
-    if right_axis is None:
-        return
-    y, g = at.out, at.g
-    for axis in [*range(y.ndim), None]:
-        if axis != right_axis:
-            yield Form(axis, "summed over " + ("everything" if axis is None else f"axis {axis}"),
-                       yours, y * (g - (g * y).sum(axis, keepdims=True)))
+    for right_axis, of_sum in ((softmax_axes(at, name), lambda axis: at.out * (
+                                   at.g - (at.g * at.out).sum(axis, keepdims=True))),
+                               (log_softmax_axis(at, name), lambda axis: (
+                                   at.g - np.exp(at.out) * at.g.sum(axis, keepdims=True)))):
+        for axis in [*range(at.out.ndim), None] if right_axis is not None else ():
+            if axis != right_axis:
+                yield Form(axis, "summed over " + ("everything" if axis is None
+                                                   else f"axis {axis}"), yours, of_sum(axis))
 
 
 # --- normalization --------------------------------------------------------------------------------

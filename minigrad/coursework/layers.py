@@ -25,6 +25,7 @@ from minigrad.coursework.layer_cases import (
     TooLarge,
     case,
     contracted,
+    elementwise,
     oblong,
     outputs,
     plain,
@@ -33,6 +34,7 @@ from minigrad.coursework.layer_cases import (
     smaller,
     square,
     subgradients,
+    with_zero_row,
     with_zeros,
 )
 from minigrad.coursework.layer_faults import BY_ID, FAULTS, ORDER, VAGUE, constants
@@ -43,6 +45,7 @@ from minigrad.markup import bundle
 Difference = namedtuple("Difference", "input index yours right")
 Finding = namedtuple("Finding", "claims first worst only_kinks")
 
+AT_ZERO = ("relu-gradient-at-zero",)
 NOISE = 1e-10  # rounding of the output, over the step of the differences
 AVERAGED = {("mean-for-sum",), ("broadcast-averaged",)}
 AVERAGES = ("the gradients of the parameters are averaged over the batch, as deeplearning.ai and "
@@ -177,15 +180,24 @@ def judged(at, name, yours, other):
 
 
 def at_zero(at, name, yours, bent):
-    """The Finding that relu passes on something where its input is 0; None if it is no relu."""
-    x = at.arrays[name]
-    if not bent.any() or x.shape != at.out.shape or not near(at.out, np.maximum(x, 0), 1e-9):
+    """The Finding that relu passes on something where its input is 0; None if it does not, or if
+    the output is not that of a relu."""
+    left, after, J = at.left[name], at.after[name], at.J[name]
+    kink = (np.minimum(np.abs(left), np.abs(after)) < 1e-6) & (np.abs(left - after) > 1e-2)
+    zero = np.abs(at.out).reshape(at.out.shape + (1,) * (J.ndim - at.out.ndim)) < 1e-9
+    dead = zero & ~(np.abs(J) > 1e-9).any(axis=tuple(range(at.out.ndim, J.ndim)), keepdims=True)
+    relu = at.arrays[name].shape == at.out.shape and near(at.out, np.maximum(at.arrays[name], 0))
+    if np.min(at.out, initial=0) < 0 or (kink & ~zero).any() or not (relu or dead.any()):
+        return None  # a relu is flat on one side, and has units that are off; a maximum has none
+    held = np.tensordot(at.g, np.where(kink, 0.0, J), at.g.ndim)
+    passed = np.tensordot(at.g, np.where(kink, left + after, J), at.g.ndim)
+    moved = bent & ~np.isclose(passed, held, rtol=1e-3, atol=1e-6)
+    k = ratio((yours - held)[moved], (passed - held)[moved]) if moved.any() else None
+    if k is None or not 1e-3 < k < 1.001:  # all of it, or the same share everywhere
         return None
-    if near(yours[bent], np.zeros(bent.sum())) or not np.abs(yours[bent]).max() > 1e-6:
-        return None
-    index = tuple(map(int, np.argwhere(bent & (np.abs(yours) > 1e-6))[0]))
-    claims = {("relu-gradient-at-zero",): {"0": ""}}
-    return Finding(claims, Difference(name, index, float(yours[index]), 0.0), 0.0, True)
+    index = tuple(map(int, np.argwhere(moved)[0]))
+    first = Difference(name, index, float(yours[index]), float(held[index]))
+    return Finding({AT_ZERO: {"0": ""}}, first, 0.0, True)
 
 
 def explained(yours, at, name, other, bent, tolerance):
@@ -279,14 +291,16 @@ def diagnosed(layer, inputs, rng):
         notes.append(f"the inputs are large; smaller ones were made: {told(values)}")
     if first.tolerance == SINGLE[1]:
         notes.append("forward computes in float32: three digits are compared")
+    if any(x.ndim > 1 and not x.any() for x in first.arrays.values()):
+        first = first._replace(role="zeros")
     try:
         results = [(first, given(first))]
     except StudentError as error:
         return of_square(layer, values, rng, error, notes)
     failures = []
-    for made in more_cases(layer, values, rng, notes):
+    for role, made in more_cases(layer, values, rng, notes):
         try:
-            at = case(layer, made, rng)
+            at = case(layer, made, rng)._replace(role=role)
             if max(J.size for J in at.J.values()) <= MOST:  # what loops do is not gone through
                 results.append((at, given(at)))
         except (StudentError, TooLarge, TypeError, ValueError) as error:
@@ -316,34 +330,49 @@ def of_square(layer, values, rng, error, notes):
 
 def more_cases(layer, values, rng, notes):
     """Exact zeros, other random numbers, and other sizes."""
-    yield with_zeros(values)
+    yield "zeros", with_zeros(values)
+    row = with_zero_row(values)
+    if row is not None:
+        yield "kinks", row
     hidden = plain(values)
     if hidden:
         notes.append(f"all entries of {', '.join(hidden)} are alike or symmetric, which hides "
                      "mistakes: random ones were tried as well")
     if hidden or sum(x.size for x in values.values() if isinstance(x, np.ndarray)) < 200:
-        yield resized(values, {}, rng)
+        yield "", resized(values, {}, rng)
     other = oblong(layer, values, rng)
     if other is not None:
-        yield other
+        yield "", other
     elif any(isinstance(x, np.ndarray) and x.ndim and x.shape[0] == 1 for x in values.values()):
         notes.append("with a batch of 1 a sum and a mean are the same; give more rows")
 
 
-def concluded(results, notes):
-    """The BackwardDiagnosis of what all cases say together."""
-    claims, firsts, worst, besides = {}, [], {}, []
-    for i, (at, (found, others, more)) in enumerate(results):
-        besides += more
-        for name in at.right:
-            if name not in found:
+def gathered(results):
+    """({input: its claims in all cases}, the first differences, {input: the worst})."""
+    claims, firsts, worst, proven = {}, [], {}, set()
+    off = (results[0][0].out == 0).any()  # units of a relu are; of a maximum, none
+    for at, (found, others, _) in results:
+        for name in (n for n in at.right if n in found):
+            finding, alone = judged(at, name, found[name], others.get(name)), elementwise(at, name)
+            if finding is None or at.role == "kinks" and not finding.only_kinks:
                 continue
-            finding = judged(at, name, found[name], others.get(name))
-            if finding is None:
+            if AT_ZERO in finding.claims and not (off or alone):
                 continue
+            if (not at.role or alone or AT_ZERO in finding.claims
+                    or not np.isfinite(found[name]).all()):
+                proven.add(name)
             firsts.append((finding.only_kinks, len(firsts), finding.first))
             worst[name] = max(worst.get(name, 0.0), finding.worst)
-            merge(claims, name, finding, vetoes=i != 1)
+            merge(claims, name, finding, vetoes=not at.role)
+    for name in claims.keys() - proven:  # at kinks inside: several may meet in one entry, whose
+        del claims[name]                 # left and right derivatives do not bound what is allowed
+    return claims, [first for first in firsts if first[2].input in claims], worst
+
+
+def concluded(results, notes):
+    """The BackwardDiagnosis of what all cases say together."""
+    claims, firsts, worst = gathered(results)
+    besides = [cause for _, (_, _, more) in results for cause in more]
     at, (found, _, _) = results[0]
     notes += unstable(at)
     silent = [n for n in at.right if n not in found and np.any(at.right[n])]
@@ -358,16 +387,20 @@ def concluded(results, notes):
             possible.pop(SWAPPED, None)
         elif ("product-rule-wrong-factor",) not in possible:
             claims[name] = False, {SWAPPED: possible[SWAPPED]}
+    sets = [set(possible) for _, possible in claims.values() if possible]
+    common = {ids for ids in set.intersection(*sets) if not SAYS_LITTLE & set(ids)
+              } if len(sets) > 1 else set()
     for name, (_, possible) in claims.items():
         if possible:
             if len(possible) > 1:  # what else is wrong if dout is taken for 1 says more
                 possible = {k: d for k, d in possible.items() if k != ("upstream-ignored",)}
-            ordered = sorted(possible, key=rank)
+            ordered = sorted(possible, key=lambda ids: rank(ids, ids in common))
             ids, details = ordered[0], possible[ordered[0]]
             chosen[name] = ids, next(iter(details.values()))
             ties = [o for o in ordered[1:] if len(o) == len(ids) and not VAGUE & set(o)]
             others.update({name: ties} if ties else {})
     unexplained = tuple(name for name, (_, possible) in claims.items() if not possible)
+    notes += [block for name in unexplained if (block := confined(at, name, found[name]))]
     averaged = convention_of(at, found, chosen, unexplained, besides)
     notes += [AVERAGES] if averaged else []
     for cause in dict.fromkeys(besides):
@@ -379,12 +412,25 @@ def concluded(results, notes):
 
 
 SWAPPED = ("gradients-swapped",)
+SAYS_LITTLE = VAGUE - {"local-derivative-missing"}
 
 
 def swapped(name, claims):
     """Is this gradient that of another input, and that one's the gradient of a third?"""
     return any(SWAPPED in claims.get(other, ((), {}))[1]
                for other in claims[name][1].get(SWAPPED, ()))
+
+
+def confined(at, name, yours):
+    """A note, if all that is wrong stands side by side in the last axis: one gate of an LSTM."""
+    right = at.right[name]
+    if yours.shape != right.shape or not right.ndim:
+        return None
+    off = np.abs(yours - right) > 1e-4 * max(np.abs(right).max(initial=0.0), 1e-6)
+    columns = np.flatnonzero(off.any(axis=tuple(range(right.ndim - 1))))
+    if not columns.size or columns.size == right.shape[-1] or np.ptp(columns) >= columns.size:
+        return None
+    return f"of {name}, only [..., {columns[0]}:{columns[-1] + 1}] is wrong"
 
 
 def missing(at, silent, notes):
@@ -411,9 +457,9 @@ def merge(claims, name, finding, vetoes):
         claims[name] = True, {ids: d for ids, d in old.items() if ids in finding.claims}
 
 
-def rank(ids):
-    """Fewest first; then in the order of the table."""
-    return len(ids), [ORDER.get(cause, 0) for cause in ids]
+def rank(ids, common):
+    """Fewest first; then what explains all that is wrong; then in the order of the table."""
+    return len(ids), not common, [ORDER.get(cause, 0) for cause in ids]
 
 
 def unstable(at):

@@ -17,10 +17,7 @@ Mistake = namedtuple("Mistake", "id title concept citation group switches")
 SHARED = "shared"
 
 # fmt: off
-# Where a rule uses its rate.
-SCALED = ("lr * g", "lr * b", "lr * b_old", "lr * look_ahead", "lr * m_hat")
-
-
+SCALED = ("lr * g", "lr * b", "lr * b_old", "lr * look_ahead", "lr * m_hat")  # by the rate
 M_STARTS = "m = m_old -> m = m_old = g if fresh_m else m_old"
 V_STARTS = "v = v_old -> v = v_old = g * g if fresh_v else v_old"
 
@@ -54,6 +51,7 @@ ROWS = (
         "Which factor belongs to the squared gradient, and what is 1 subtracted from?",
         "seen in public solutions of CS231n A2", "v", each(
             "B * v + (1 - B) * (g * g) -> B * v + (1 - B * (g * g))",
+            "(1 - B) * (g * g) -> (1 - B) * g * ((1 - B) * g)",
             "beta1 * m + (1 - beta1) * g -> beta1 * m + (1 - beta1 * g)")),
     ("accumulates-instead-of-averaging", "the squares are summed and never fade",
         "One rule remembers all gradients alike, another forgets old ones. Which is asked for?",
@@ -72,6 +70,12 @@ ROWS = (
             ("beta1 * m + (1 - beta1) * X -> (1 - beta1) * m + beta1 * X",),
             ("beta2 * v + (1 - beta2) * X -> (1 - beta2) * v + beta2 * X",),
             ("alpha * v + (1 - alpha) * X -> (1 - alpha) * v + alpha * X",))),
+    ("moment-one-coefficient", "what is new in a moment has the coefficient of what is old",
+        "How much of a running mean is old, how much is new, and what do both add up to?",
+        "derived from Algorithm 1", "fade", each(
+            "beta1 * m + (1 - beta1) * X -> beta1 * m + beta1 * X",
+            "beta2 * v + (1 - beta2) * X -> beta2 * v + beta2 * X",
+            "alpha * v + (1 - alpha) * X -> alpha * v + alpha * X")),
     ("averages-instead-of-accumulating", "the squares fade instead of being summed",
         "One rule remembers all gradients alike, another forgets old ones. Which is asked for?",
         "d2l contrasts RMSProp and Adagrad", "v", each(*(
@@ -154,10 +158,10 @@ ROWS = (
     ("moments-swapped", "the two moments are stored under each other's names",
         "What is kept as the first moment, and what as the second?",
         "a public solution of CS231n A2", "kept", (
-            ("m = m_old -> m = v_old", "v = v_old -> v = m_old",
+            ("m_old = m_found -> m_old = v_found", "v_old = v_found -> v_old = m_found",
              "next_m = m -> next_m = v", "next_v = v -> next_v = m"),
             ("next_m = m -> next_m = v", "next_v = v -> next_v = m"),
-            ("m = m_old -> m = v_old", "v = v_old -> v = m_old"))),
+            ("m_old = m_found -> m_old = v_found", "v_old = v_found -> v_old = m_found"))),
     ("corrected-moments-stored", "the corrected moment is stored in place of the raw one",
         "The correction is for this step only. What should the next step start from?",
         "frgfm/holocron#1", "kept", (
@@ -180,6 +184,10 @@ ROWS = (
         "Which of the second moments belongs in the denominator?",
         "derived from Algorithm 2", "kept-max", each(
             "v_used = v_max / X -> v_used = v / X", "v_used = v_max -> v_used = v_hat")),
+    ("amsgrad-max-of-corrected", "the maximum is taken of the corrected moment",
+        "Largest of what: of the mean as it is, or as it is corrected?",
+        "pytorch#142323; the slides and optax do it on purpose", "max", (
+            ("v_hat = v -> v_hat = v / (1 - beta2**t)", "v_used = X -> v_used = v_max"),)),
     ("state-not-stored", "a state is not kept for the next step",
         "What does the step remember of the last one?",
         "public solutions of CS231n A2", "kept", (
@@ -221,9 +229,11 @@ ROWS = (
         "Kingma and Ba 2015, section 3", "correction", each("X / (1 - beta1**t) -> X")),
     ("correction-multiplied", "the correction multiplies instead of dividing",
         "The moment is too small at first. Must it be made larger or smaller?",
-        "convnetjs#70, #107", "correction", each(
-            "X / (1 - B**t) -> X * (1 - B**t)", "X / (1 - beta1**t) -> X * (1 - beta1**t)",
-            "X / (1 - beta2**t) -> X * (1 - beta2**t)")),
+        "convnetjs#70, #107", "correction", (
+            ("X / (1 - B**t) -> X * (1 - B**t)",), ("X / (1 - beta1**t) -> X * (1 - beta1**t)",),
+            ("X / (1 - beta2**t) -> X * (1 - beta2**t)",),
+            ("X / (1 - B**t) -> X * (1 - B**t)",  # where eps stands before the correction
+             "X / np.sqrt(1 - B**t) -> X * np.sqrt(1 - B**t)"))),
     ("correction-betas-swapped", "each moment is corrected with the other one's beta",
         "Which beta made the moment that you correct?",
         "derived from Algorithm 1", "correction", (
@@ -266,7 +276,7 @@ ROWS = (
     ("eps-added-to-step", "eps is added after the division",
         "Which has precedence, the fraction line or the plus before eps?",
         "d2l's TensorFlow tab", "eps", (
-            ("np.sqrt(X) + eps -> np.sqrt(X)", "next_w = w - X -> next_w = w - X + eps"),
+            ("np.sqrt(X) + eps -> np.sqrt(X)", "next_w = X -> next_w = X + eps"),
             ("np.sqrt(X) + eps -> np.sqrt(X)", "next_w = w - X -> next_w = w - (X + eps)"),
             ("np.sqrt(X) + eps -> np.sqrt(X)", "step = lr * X / Y -> step = lr * (X / Y + eps)"),
             ("np.sqrt(X) + eps -> np.sqrt(X)", "step = lr * X / Y -> step = (lr / Y + eps) * X"))),
@@ -314,6 +324,10 @@ ROWS = (
         "Which moment says where to go, and which how far?",
         "derived from Algorithm 1", "numerator", ((
             "lr * m_hat -> lr * v_hat", "np.sqrt(v_hat) -> np.sqrt(m_hat)"),)),
+    ("moment-used-twice", "numerator and denominator are made of the same moment",
+        "Which moment says where to go, and which how far?",
+        "m / (1 - beta2**t), copied and half changed", "numerator", each(
+            "v_hat = v / X -> v_hat = m / X", "m_hat = m / X -> m_hat = v / X")),
     ("looks-ahead", "the step looks ahead, as Nesterov's does",
         "Which velocity moves the weights: the new one, or the one after it?",
         "Nesterov's rule where momentum is asked for", "numerator", each(
@@ -344,10 +358,6 @@ ROWS = (
             "g + momentum * b -> g + b", "g + momentum * b -> g + momentum * (g + momentum * b)",
             "lr * g - momentum * b -> lr * g - b",
             "lr * g - momentum * b -> lr * g - momentum * (momentum * b - lr * g)")),
-    ("amsgrad-max-of-corrected", "the maximum is taken of the corrected moment",
-        "Largest of what: of the mean as it is, or as it is corrected?",
-        "pytorch#142323; the slides and optax do it on purpose", "max", (
-            ("v_hat = v -> v_hat = v / (1 - beta2**t)", "v_used = X -> v_used = v_max"),)),
     # --- weight decay ---
     ("decay-coupled", "the decay is added to the gradient",
         "Do the moments see the decay, or only the weights?",
@@ -428,6 +438,9 @@ ROWS = (
             "next_w = w - X -> next_w = w + X", "next_w = w + X -> next_w = w - X",
             "next_w = (w - X) * Y -> next_w = (w + X) * Y",
             "g + weight_decay * w -> -g + weight_decay * w")),
+    ("step-returned", "the weights are replaced by the step",
+        "What does the step change: from where does it start?", "next_w = -lr * dw", "place", each(
+            "next_w = w - X -> next_w = -(X)", "next_w = w + X -> next_w = X")),
     ("one-parameter-updated", "one of the parameters is updated, the others are not",
         "What is inside your loop over the parameters, and what behind it?",
         "a return or an indentation", "place", each(
@@ -455,8 +468,11 @@ ROWS = (
     ("t-off-by-one", "the first step is counted as step 2",
         "What is t when the first gradient comes?",
         "public solutions of CS231n A2", "t", each("t -> t + 1", "t -> t + cold")),
+    ("t-counted-twice", "the step count grows by two", "Where, and how often, is t incremented?",
+        "t incremented by the caller and by the function", "t", each("t -> 2 * t")),
     ("t-stuck", "the step count does not grow", "Who increments t, and where is it kept?",
-        "OLMo-core#317", "t", each("t -> t_first", "t -> 1", "t -> t_first - 1")),
+        "OLMo-core#317", "t", each(
+            "t -> t_first", "t -> 1", "t -> t_first - 1", "t -> t_first - 1 + cold")),
     ("t-per-parameter", "the step count grows with every parameter",
         "How often per step is t incremented if there are two parameters?",
         "flashlight#143, DiffSharp#292", "t", each("t -> t_each")),
@@ -477,4 +493,5 @@ correction-not-from-one correction-unasked eps-twice eps-squared eps-as-least-va
 root-of-quotient moments-exchanged looks-ahead nesterov-velocities-swapped nesterov-looks-too-far
 decay-times-lr-twice decay-not-in-second-moment decay-both-ways decay-of-sign decay-not-derived
 lr-change-ignored lr-decays one-parameter-updated one-beta-for-both hyperparameter-ignored
-misplaced-parenthesis correction-betas-swapped""".split())
+misplaced-parenthesis correction-betas-swapped moment-one-coefficient moment-used-twice
+step-returned t-counted-twice""".split())

@@ -66,6 +66,13 @@ def guessed(wanted, spoken):
     return found
 
 
+def aliases(name, taken, spoken):
+    """What else a student's code may call a hyperparameter: both "lr" and "learning_rate" may be
+    among its strings, and only one of them a key."""
+    return [theirs for theirs in spoken
+            if plain_name(theirs) in OPTION_NAMES[name][:2] and theirs not in taken.values()]
+
+
 def state_names(states, spoken):
     """{state: the student's name} of the states that are spoken of under a usual name."""
     by_plain = {}
@@ -179,8 +186,8 @@ def strings_in(student):
                 constants.extend(constant)
             if isinstance(constant, str) and re.fullmatch(r"\w{1,40}", constant):
                 found.add(constant)
-        found |= {key for value in cells_of(function).values() if isinstance(value, dict)
-                  for key in value if isinstance(key, str)}
+        found |= {word for value in cells_of(function).values() if isinstance(value, dict)
+                  for pair in value.items() for word in pair if isinstance(word, str)}
         # dict(lr=0.1) names its keys without quotes: a tuple of names, which is a constant
     return found
 

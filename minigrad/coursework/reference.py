@@ -4,9 +4,11 @@ The one trick: nothing is written a second time. The lines are read off the rule
 branches of options that are not asked for cut away, and joined with the decay that stands in front.
 A convention of a course, like a student's mistake, is then a rewriting of these lines.
 
-    formula("adam").lines   ('m = m_old', 'v = v_old', 'm = beta1 * m + (1 - beta1) * g', ...)
+    formula("adam").lines   (..., 'm_old = m_found', ..., 'm = m_old', ...,
+                            'm = beta1 * m + (1 - beta1) * g', ...)
 
 Names in the lines, besides those of optim.rules
+    m_found, v_found, ...  what is kept of a state when the step begins
     m_old, v_old, ...      a state before this step
     m_first, v_first, ...  a state before the first step that was watched
     next_w, next_m, ...    what the step returns
@@ -138,7 +140,8 @@ def formula(rule, convention="torch"):
     lines = body(family.rule, states, {**family.fixed, **asked.options})
     for edit in family.simplified:  # some concern one form only
         lines = rewritten(lines, (edit,)) or lines
-    lines = (decay_line(rule == "adamw"), *(f"{s} = {s}_old" for s in states), *lines)
+    lines = (decay_line(rule == "adamw"), *(f"{s}_old = {s}_found" for s in states),
+             *(f"{s} = {s}_old" for s in states), *lines)
     return Formula(rewritten(lines, asked.edits), states)
 
 
@@ -217,7 +220,7 @@ def known_before(states, rule):
     """The names that lines may read before they set any."""
     known = {"np", "w", "g", "t", "w_old", "t_first", "t_each", "lr_first", "cold", "compounded",
              "position", "last", *settings_of(rule)}
-    known |= {f"{state}_{when}" for state in states for when in ("old", "first")}
+    known |= {f"{state}_{when}" for state in states for when in ("found", "first")}
     return frozenset(known | {f"fresh_{state}" for state in states})
 
 
@@ -239,6 +242,8 @@ def simulated(lines, states, run, shared=False, before=None):
     its own. before, {(step, parameter): quantities}, is what each step finds in place of its own
     past ("teacher forcing"): so one fault does not hide the next.
     """
+    if not any(settings["weight_decay"] for settings in run.settings):
+        lines = rewritten(lines, ("weight_decay * w -> 0.0",)) or lines  # for 0 * NaN is NaN
     codes = [code(line) for line in lines]
     count = len(run.weights)
     weights = list(run.weights)
@@ -261,7 +266,7 @@ def simulated(lines, states, run, shared=False, before=None):
                  "lr_first": np.float64(run.settings[0]["lr"]), "cold": int(not run.states[k]),
                  "compounded": compounded, "position": k, "last": count - 1}
             for state in states:
-                q[f"{state}_old"] = q[f"{state}_found"] = kept[k][state]
+                q[f"{state}_found"] = kept[k][state]
                 q[f"{state}_first"] = first[k][state]
                 q[f"fresh_{state}"] = kept[k][state] is nothing
             if before:

@@ -29,10 +29,10 @@ def restored(make, cold, run, rule):
     one, other = make(cold), make(cold)
     if not isinstance(one, Owner):
         return None
-    other.step(0, copies(cold.gradients[0]))
+    stepped(other, 0, cold)
     first = read_counts(other)
     for i in range(3):
-        one.step(i, copies(cold.gradients[i]))
+        stepped(one, i, cold)
         if i == 1:
             second = read_counts(one)
     states = one.seen_states()
@@ -42,7 +42,7 @@ def restored(make, cold, run, rule):
         return None
     for i in (3, 4):
         for driver in (one, other):
-            driver.step(i, copies(cold.gradients[i]))
+            stepped(driver, i, cold)
         if not all(np.allclose(x, y, rtol=1e-6, atol=1e-9, equal_nan=True)
                    for x, y in zip(one.weights(), other.weights())):
             return None
@@ -50,6 +50,15 @@ def restored(make, cold, run, rule):
     ready.step(0, copies(run.gradients[0]))
     counts = [before - (after - before) + run.t - 1 for before, after in zip(first, second)]
     return ready if write(ready, rule, run.weights, run.states, counts) else None
+
+
+def stepped(driver, i, run):
+    """Step i, without what is not finite: where the first step divides by zero, NaN would hide
+    all that comes later."""
+    driver.step(i, copies(run.gradients[i]))
+    for parameter, w, start in zip(driver.holder.parameters, driver.weights(), run.weights):
+        if not np.isfinite(w).all():
+            fill(parameter, start)
 
 
 def copies(gradients):

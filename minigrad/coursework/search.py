@@ -23,6 +23,11 @@ Hypothesis = namedtuple("Hypothesis", "ids lines states shared base")
 # tolerance is (absolute, relative).
 Record = namedtuple("Record", "run seen tolerance")
 
+# expected and got are numbers; inferred: not seen, but computed by the formula that explains
+# everything that was seen.
+FirstDifference = namedtuple("FirstDifference",
+                             "quantity step parameter index expected got inferred run")
+
 
 def plain(rule, convention):
     """The hypothesis that a convention is followed to the letter."""
@@ -97,15 +102,16 @@ def grade(hypothesis, records):
 
 
 def close(seen, expected, tolerance):
-    """Are two arrays equal within (absolute, relative), NaN to NaN and infinity to infinity?"""
+    """Are two arrays equal within (absolute, relative)? What is no number is equal to what is none:
+    w - a * w and w * (1 - a) part at infinity."""
     absolute, relative = tolerance
     seen, expected = np.asarray(seen), np.asarray(expected)
     gap = np.abs(seen - expected)
     allowed = absolute + relative * np.minimum(np.abs(expected), 1e300)  # infinity allows nothing
-    if np.all(gap <= allowed):
-        return True
-    fits = (gap <= allowed) | (seen == expected)
-    return bool(np.all(fits | (np.isnan(seen) & np.isnan(expected))))
+    fits = gap <= allowed
+    if not fits.all():
+        fits |= ~(np.isfinite(seen) | np.isfinite(expected))
+    return bool(fits.all())
 
 
 def explaining(rule, asked, records, most=3, least=0):
@@ -168,7 +174,7 @@ def explains(hypothesis, part, states, records):
                 before[i, k] = {f"{name}_seen": value for name, value in one.items()}
                 if i:
                     last = record.seen[i - 1][k]
-                    before[i, k] |= {f"{name}_old": value for name, value in last.items()}
+                    before[i, k] |= {f"{name}_found": value for name, value in last.items()}
                     before[i, k]["w"] = last["w"]
         for i, k, q in simulated(tuple(lines), hypothesis.states, record.run, hypothesis.shared,
                                  before):

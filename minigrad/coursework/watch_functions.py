@@ -12,7 +12,7 @@ import numpy as np
 
 from minigrad.coursework.layouts import Parameter, numbers
 from minigrad.coursework.naming import (
-    functions_in, is_count, is_number, parameters_of, plain_name, state_names, strings_in)
+    aliases, functions_in, is_count, is_number, parameters_of, plain_name, state_names, strings_in)
 from minigrad.coursework.reference import FAMILIES
 
 # fmt: off
@@ -235,21 +235,25 @@ class Configured:
     """f(w, dw, config) -> (next_w, config), CS231n's form: whatever is kept is in config.
 
     count: who counts the steps? None: the function, from nothing; "given": it wants t to start
-    from; "caller": it wants t of each step.
+    from; "caller": it wants t of each step. keys: {state: its key}, and begin: the count that it
+    finds, to start in the middle.
     """
 
-    def __init__(self, student, rule, run, takes, count=None, keys=None):
+    def __init__(self, student, rule, run, takes, count=None, keys=None, begin=None):
         self.student, self.rule, self.run, self.takes = student, rule, run, takes
         self.count = count
         self.keys = keys or {}
-        self.held, self.configs = [w.copy() for w in run.weights], []
+        self.held, self.configs, self.counts = [w.copy() for w in run.weights], [], []
+        spoken = strings_in(student)
+        self.names = {n: [theirs, *aliases(n, takes, spoken)] for n, theirs in takes.items()
+                      if n in run.settings[0]}
         for start in run.states:
-            config = {takes[n]: x for n, x in run.settings[0].items() if n in takes}
+            config = {key: run.settings[0][n] for n, keys in self.names.items() for key in keys}
             if "betas" in takes.values():
                 config["betas"] = run.settings[0]["beta1"], run.settings[0]["beta2"]
             config.update({self.keys[s]: x.copy() for s, x in start.items() if s in self.keys})
             if start or count:
-                config[self.clock()] = run.t - 1
+                config[self.clock()] = run.t - 1 if begin is None else begin
             self.configs.append(config)
 
     def given(self, i):
@@ -272,6 +276,15 @@ class Configured:
                                  "(next_w, config)")
             self.held[k] = result[0]
             self.configs[k] = result[1] if isinstance(result[1], dict) else self.configs[k]
+        self.counts.append(self.configs[0].get(self.clock()))
+
+    def count_before(self, t):
+        """What the count in config is before step t, as the first two steps tell: some start it at
+        0, some at 1, and it may be stuck. None if it is not kept."""
+        if len(self.counts) < 2 or not all(map(is_number, self.counts[:2])):
+            return None
+        first, second = self.counts[:2]
+        return first + (t - 2) * (second - first) if second != first else first + t - 1
 
     def weights(self):
         return [np.array(w) for w in self.held]
@@ -289,7 +302,7 @@ class Configured:
 
     def set_rate(self, value):
         for config in self.configs:
-            config[self.takes.get("lr", "learning_rate")] = value
+            config.update(dict.fromkeys(self.names.get("lr", ["learning_rate"]), value))
         return True
 
 

@@ -312,7 +312,7 @@ def probe_check(row, points, functions, path):
     if name not in functions:
         raise SettingsError(f"{path}: a check asks for the probe {name!r}; probes.py has "
                             + ", ".join(functions))
-    return Check(name, row.get("title", name), row.get("group", ""), points,
+    return Check(name, row.get("title", name), row.get("group", name), points,
                  row.get("hidden", False))
 
 
@@ -344,8 +344,8 @@ def engine_check(row, points, functions, path):
         raise SettingsError(f"{where} needs graphs = [\"y = a * b\", ...]")
     graphs = tuple(parsed_graph(text, row.get("backward", 1), where) for text in texts)
     title = row.get("title", texts[0])
-    return EngineCheck(title, title, row.get("group", ""), points, row.get("hidden", False),
-                       ("engine", row["engine"]), graphs, tuple(texts))
+    return EngineCheck(title, title, row.get("group", row["engine"]), points,
+                       row.get("hidden", False), ("engine", row["engine"]), graphs, tuple(texts))
 
 
 READERS = {"rule": rule_check, "engine": engine_check, "probe": probe_check}
