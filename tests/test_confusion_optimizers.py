@@ -121,9 +121,8 @@ def test_a_tie_stays_one_on_other_probes():
             ties = sets_of(found(family, (id,), 1, warm=False, most=1))
             if len(ties) > 1:
                 tied += 1
-                for seed in (2, 3):
-                    other = sets_of(found(family, (id,), seed, warm=False, most=1))
-                    assert other == ties, (family, id)
+                other = sets_of(found(family, (id,), 2, warm=False, most=1))
+                assert other == ties, (family, id)
     assert tied > 10
 
 

@@ -23,10 +23,10 @@ def named(form, family, *faults, seed=0):
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("family", PLANTED)
 def test_a_planted_mistake_is_named_in_every_form(family, form):
-    """Every second one; all are planted without a form in test_confusion_optimizers."""
+    """Every fourth one, another in each form; all are named in test_confusion_optimizers."""
     assert named(form, family).verdict == "correct"
     more = ONLY_CLASS * (form == "class" and family != "sgd")
-    for id in [*PLANTED[family][list(FORMS).index(form) % 2::2], *more]:
+    for id in [*PLANTED[family][list(FORMS).index(form)::4], *more]:
         if id not in UNSEEN.get(form, ()):
             found = named(form, family, id)
             assert (id,) in (found.causes, *found.ties), (id, found)
@@ -102,7 +102,7 @@ def test_adam_as_students_write_it(ids, start, edits):
         body = body.replace(old, new)
     space = {"np": np}
     exec(HEAD.format(start=start, body=textwrap.indent(body, "    ")), space)
-    for seed in range(2):
+    for seed in range(1 if " " in ids else 2):
         found = diagnose(space["adam"], "adam", seed=seed)
         assert set(ids.split()) in [set(found.causes), *map(set, found.ties)], found
         assert not found.states_differ
