@@ -9,9 +9,9 @@
 import inspect
 
 import numpy as np
-
 from coursework_planted import CORES, STATES, counted, records
-from minigrad.coursework.reference import settings_of
+
+from minigrad.coursework.optimizers.reference import settings_of
 
 KEYS = {"lr": "learning_rate", "eps": "epsilon", "alpha": "decay_rate"}
 

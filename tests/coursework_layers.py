@@ -2,7 +2,6 @@
 
 import numpy as np
 
-
 # --- CS231n: forward(x, ...) -> out, cache --------------------------------------------------------
 
 def affine_forward(x, w, b):

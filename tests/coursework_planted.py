@@ -5,10 +5,10 @@ Nothing here reads the rules of the package: what diagnosis says is held against
 
 import numpy as np
 
-from minigrad.coursework.diagnosis import explained
-from minigrad.coursework.probes import cold_run, settings_for, warm_run
-from minigrad.coursework.reference import convention_id, settings_of
-from minigrad.coursework.search import Record
+from minigrad.coursework.optimizers.diagnosis import explained
+from minigrad.coursework.optimizers.probes import cold_run, settings_for, warm_run
+from minigrad.coursework.optimizers.reference import convention_id, settings_of
+from minigrad.coursework.optimizers.search import Record
 
 # fmt: off
 DECAY = "decay-half decay-double decay-sign decay-ignored".split()

@@ -9,12 +9,12 @@ import time
 
 import numpy as np
 import pytest
-
 from coursework_planted import ONLY_CLASS, PLANTED, found, records
-from minigrad.coursework.diagnosis import explained
-from minigrad.coursework.mistakes import MISTAKES
-from minigrad.coursework.reference import CONVENTIONS, convention_id
-from minigrad.coursework.search import Record
+
+from minigrad.coursework.optimizers.diagnosis import explained
+from minigrad.coursework.optimizers.mistakes import MISTAKES
+from minigrad.coursework.optimizers.reference import CONVENTIONS, convention_id
+from minigrad.coursework.optimizers.search import Record
 
 # fmt: off
 CONVENTION_OF = {  # a mistake that is right somewhere comes out as that convention

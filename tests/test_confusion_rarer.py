@@ -1,13 +1,13 @@
 """The rarer mistakes, each written by hand as a whole optimizer, and named."""
 
+import coursework_planted
 import numpy as np
 import pytest
-
-import coursework_planted
 from coursework_planted import records
-from minigrad.coursework.diagnosis import explained
-from minigrad.coursework.mistakes import RARER
-from minigrad.coursework.reference import convention_id
+
+from minigrad.coursework.optimizers.diagnosis import explained
+from minigrad.coursework.optimizers.mistakes import RARER
+from minigrad.coursework.optimizers.reference import convention_id
 
 ADAM = """
 g = g + wd * w

@@ -11,11 +11,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-
 from coursework_answers import OPTIMIZERS
+
 from minigrad.cli import main
-from minigrad.coursework import sandbox
-from minigrad.coursework.grading import Grader
+from minigrad.coursework.grading import sandbox
+from minigrad.coursework.grading.grader import Grader
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FOLDER = os.path.join(ROOT, "examples", "assignments", "optimizers")

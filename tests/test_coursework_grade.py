@@ -7,15 +7,15 @@ import os
 
 import numpy as np
 import pytest
-
 from coursework_answers import ANSWERS, wrong
 from coursework_students import STUDENTS
-from minigrad.coursework import findings, gradebook
-from minigrad.coursework.assignment import LEVELS, load
-from minigrad.coursework.questions import difference
-from minigrad.coursework.grading import AssignmentError, Grader, grade, seed_of
-from minigrad.coursework.reporting import report
-from minigrad.coursework.settings import SettingsError
+
+from minigrad.coursework.grading import findings, gradebook
+from minigrad.coursework.grading.assignment import LEVELS, load
+from minigrad.coursework.grading.grader import AssignmentError, Grader, grade, seed_of
+from minigrad.coursework.grading.questions import difference
+from minigrad.coursework.grading.reporting import report
+from minigrad.coursework.grading.settings import SettingsError
 
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(__file__)), "examples", "assignments")
 OTHERS = [(name, i) for name, (_, rows) in STUDENTS.items() for i in range(len(rows))]

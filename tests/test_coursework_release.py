@@ -7,12 +7,13 @@ import time
 import zipfile
 
 import pytest
-
 from coursework_answers import OPTIMIZERS, wrong
+
 from minigrad.cli import main
-from minigrad.coursework import assignment, classroom, diagnose, settings
-from minigrad.coursework.grading import grade
-from minigrad.coursework.releasing import release, released
+from minigrad.coursework import diagnose
+from minigrad.coursework.grading import assignment, classroom, settings
+from minigrad.coursework.grading.grader import grade
+from minigrad.coursework.grading.releasing import release, released
 from minigrad.terminal import Refusal
 
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(__file__)), "examples", "assignments")

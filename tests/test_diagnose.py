@@ -4,10 +4,10 @@ import textwrap
 
 import numpy as np
 import pytest
-
 from coursework_forms import FORMS
 from coursework_planted import ONLY_CLASS, PLANTED
-from minigrad.coursework.diagnosis import diagnose
+
+from minigrad.coursework.optimizers.diagnosis import diagnose
 
 UNSEEN = {  # what a form cannot show
     "rule": {"t-stuck"},           # the caller counts

@@ -7,8 +7,8 @@ import pytest
 from coursework_style_classes import STYLES
 from coursework_styles import student
 
-from minigrad.coursework.adapters import kind_of
-from minigrad.coursework.diagnosis import diagnose
+from minigrad.coursework.optimizers.adapters import kind_of
+from minigrad.coursework.optimizers.diagnosis import diagnose
 
 RIGHT = [name for name in STYLES if name != "gradient kept as state"]
 WRONG = [(name, id) for name, row in STYLES.items() for id in row[4]]

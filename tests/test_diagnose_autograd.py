@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.coursework.engine_adapters import EngineAdapter
-from minigrad.coursework.engine_faults import BY_ID, FAULTS, switches
-from minigrad.coursework.engine_graphs import array_graphs, scalar_graphs
-from minigrad.coursework.engine_model import Engine
-from minigrad.coursework.engines import diagnose_autograd, explanation
+from minigrad.coursework.engines.adapters import EngineAdapter
+from minigrad.coursework.engines.diagnosis import diagnose_autograd, explanation
+from minigrad.coursework.engines.faults import BY_ID, FAULTS, switches
+from minigrad.coursework.engines.graphs import array_graphs, scalar_graphs
+from minigrad.coursework.engines.model import Engine
 
 VALUE = '''
 class Value:

@@ -9,7 +9,7 @@ import pytest
 from coursework_engines import LECTURE, engine
 from coursework_people import CLOSURES, DATACLASS, FREE, HANDED_ON, HEAP
 
-from minigrad.coursework.engines import diagnose_autograd
+from minigrad.coursework.engines.diagnosis import diagnose_autograd
 
 SOURCES = {"dataclass": (DATACLASS, "Node"), "closures": (CLOSURES, "Tensor"),
            "heap": (HEAP, "Var"), "handed on": (HANDED_ON, "Scalar"), "free": (FREE, "Node"),

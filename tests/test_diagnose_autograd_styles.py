@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from coursework_engines import STYLES, styled, tape
 
-from minigrad.coursework.engine_adapters import EngineAdapter
-from minigrad.coursework.engine_graphs import scalar_graphs
-from minigrad.coursework.engine_trials import observed
-from minigrad.coursework.engines import diagnose_autograd, explained
+from minigrad.coursework.engines.adapters import EngineAdapter
+from minigrad.coursework.engines.diagnosis import diagnose_autograd, explained
+from minigrad.coursework.engines.graphs import scalar_graphs
+from minigrad.coursework.engines.trials import observed
 
 # fmt: off
 WALK = """        def walk(node):

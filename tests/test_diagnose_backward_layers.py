@@ -40,7 +40,7 @@ from coursework_layers import (
     svm_loss,
 )
 
-from minigrad.coursework.layers import diagnose_backward
+from minigrad.coursework.layers.diagnosis import diagnose_backward
 
 RNG = np.random.default_rng(1)
 normal = RNG.standard_normal

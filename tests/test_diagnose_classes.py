@@ -7,11 +7,15 @@ import numpy as np
 import pytest
 
 import minigrad
-from minigrad.coursework.diagnosis import diagnose
-from minigrad.coursework.mistakes import MISTAKES, RARER
-from minigrad.coursework.probes import cold_run, warm_run
-from minigrad.coursework.reference import (
-    CONVENTIONS, FAMILIES, formula, settings_of, simulated)
+from minigrad.coursework.optimizers.diagnosis import diagnose
+from minigrad.coursework.optimizers.probes import cold_run, warm_run
+from minigrad.coursework.optimizers.reference import (
+    CONVENTIONS,
+    FAMILIES,
+    formula,
+    settings_of,
+    simulated,
+)
 from minigrad.optim import rules
 
 

@@ -4,8 +4,8 @@ the reference; numbers of wrong formulas, written here once more, named."""
 import numpy as np
 import pytest
 
-from minigrad.coursework.known_checks import check, checks, diagnose_number, found, printed
-from minigrad.coursework.mistakes import MISTAKES
+from minigrad.coursework.numbers.known_checks import check, checks, diagnose_number, found, printed
+from minigrad.coursework.optimizers.mistakes import MISTAKES
 
 RUNS = [name for name in checks() if check(name)["kind"] == "optimizer"]
 W, DW = np.linspace(-0.4, 0.6, 20).reshape(4, 5), np.linspace(-0.6, 0.4, 20).reshape(4, 5)

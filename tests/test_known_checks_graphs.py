@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from minigrad import cli
-from minigrad.coursework.known_checks import check, checks, diagnose_number, printed
+from minigrad.coursework.numbers.known_checks import check, checks, diagnose_number, printed
 from minigrad.terminal import Refusal
 
 GRAPHS = [name for name in checks() if check(name)["kind"] == "autograd"]

@@ -7,9 +7,9 @@ import pytest
 
 import minigrad
 from minigrad import nn, optim
-from minigrad.coursework.diagnosis import diagnose
-from minigrad.coursework.printed import Digits
-from minigrad.coursework.traces import read_trace
+from minigrad.coursework.optimizers.diagnosis import diagnose
+from minigrad.coursework.optimizers.printed import Digits
+from minigrad.coursework.optimizers.traces import read_trace
 
 
 def recorded(kind, before, **options):

@@ -7,17 +7,17 @@
     grade("ASSIGNMENT.toml", "submission.py")   points and hints
 """
 
-from minigrad.coursework.classroom import Classroom, grade_class
-from minigrad.coursework.diagnosis import Diagnosis, FirstDifference, diagnose
-from minigrad.coursework.engine_adapters import EngineAdapter
-from minigrad.coursework.engines import EngineDiagnosis, diagnose_autograd
-from minigrad.coursework.grading import AssignmentError, Grade, Grader, grade, seed_of
-from minigrad.coursework.known_checks import NumberDiagnosis, check, checks, diagnose_number
-from minigrad.coursework.layers import BackwardDiagnosis, diagnose_backward
-from minigrad.coursework.mistakes import MISTAKES
-from minigrad.coursework.reference import CONVENTIONS
-from minigrad.coursework.releasing import release
-from minigrad.coursework.sandbox import Limits
+from minigrad.coursework.engines.adapters import EngineAdapter
+from minigrad.coursework.engines.diagnosis import EngineDiagnosis, diagnose_autograd
+from minigrad.coursework.grading.classroom import Classroom, grade_class
+from minigrad.coursework.grading.grader import AssignmentError, Grade, Grader, grade, seed_of
+from minigrad.coursework.grading.releasing import release
+from minigrad.coursework.grading.sandbox import Limits
+from minigrad.coursework.layers.diagnosis import BackwardDiagnosis, diagnose_backward
+from minigrad.coursework.numbers.known_checks import NumberDiagnosis, check, checks, diagnose_number
+from minigrad.coursework.optimizers.diagnosis import Diagnosis, FirstDifference, diagnose
+from minigrad.coursework.optimizers.mistakes import MISTAKES
+from minigrad.coursework.optimizers.reference import CONVENTIONS
 
 __all__ = ["CONVENTIONS", "MISTAKES", "AssignmentError", "BackwardDiagnosis", "Classroom",
            "Diagnosis", "EngineAdapter", "EngineDiagnosis", "FirstDifference", "Grade", "Grader",

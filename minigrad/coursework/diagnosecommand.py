@@ -14,11 +14,11 @@ import textwrap
 
 import numpy as np
 
-from minigrad.coursework.diagnosis import diagnose
-from minigrad.coursework.engines import ACCEPTED, diagnose_autograd
+from minigrad.coursework.engines.diagnosis import ACCEPTED, diagnose_autograd
 from minigrad.coursework.hints import LEVELS
-from minigrad.coursework.known_checks import check, checks, diagnose_number, found
-from minigrad.coursework.layers import diagnose_backward
+from minigrad.coursework.layers.diagnosis import diagnose_backward
+from minigrad.coursework.numbers.known_checks import check, checks, diagnose_number, found
+from minigrad.coursework.optimizers.diagnosis import diagnose
 from minigrad.terminal import PROGRAM, Refusal, result
 
 TRACES = (".csv", ".json", ".npz")

@@ -6,11 +6,11 @@ import signal
 import threading
 import zipfile
 
-from minigrad.coursework import classroom, gradebook
-from minigrad.coursework.grading import AssignmentError, Grader, seed_of
-from minigrad.coursework.releasing import release
-from minigrad.coursework.reporting import points
-from minigrad.coursework.settings import SettingsError
+from minigrad.coursework.grading import classroom, gradebook
+from minigrad.coursework.grading.grader import AssignmentError, Grader, seed_of
+from minigrad.coursework.grading.releasing import release
+from minigrad.coursework.grading.reporting import points
+from minigrad.coursework.grading.settings import SettingsError
 from minigrad.terminal import PROGRAM, Refusal, as_json, complain, result, talk
 
 AUTOGRADER = "/autograder/results"  # where Gradescope looks for results.json

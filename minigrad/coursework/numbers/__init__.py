@@ -1,0 +1,1 @@
+"""Diagnosing one published number: public checks, as facts."""

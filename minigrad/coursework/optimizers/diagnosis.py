@@ -1,0 +1,307 @@
+"""Which mistake reproduces a student's numbers?
+
+    print(diagnose(student, rule="adam"))
+
+The one trick: the numbers of the student's optimizer on a probe are held against the reference
+with every known mistake planted in it, alone and in combinations. What fits is the diagnosis; where
+nothing fits, that is said.
+"""
+
+import os
+import textwrap
+
+import numpy as np
+
+from minigrad.coursework.hints import LEGEND, SAID_IN_WORDS, VERDICTS, asked
+from minigrad.coursework.optimizers.adapters import observed
+from minigrad.coursework.optimizers.mistakes import MISTAKES
+from minigrad.coursework.optimizers.reference import (
+    CONVENTIONS,
+    convention_id,
+    names_read,
+    simulated,
+)
+from minigrad.coursework.optimizers.search import (
+    FirstDifference,
+    close,
+    explaining,
+    parts_explained,
+    plain,
+    together,
+)
+from minigrad.coursework.optimizers.traces import read_trace
+from minigrad.markup import escaped, pre, table
+from minigrad.richtext import Shown
+
+# fmt: off
+QUANTITIES = {  # the names in the lines of a rule, in the order in which they are judged
+    "g": "g", "m": "m", "b": "v", "G": "v", "v": "v", "m_hat": "m_hat", "v_hat": "v_hat",
+    "v_max": "v_hat", "v_used": "v_hat", "variance": "denominator", "denominator": "denominator",
+    "look_ahead": "step", "step": "step", "w": "parameter", "next_w": "parameter",
+}
+# fmt: on
+
+
+class Diagnosis(Shown):
+    """What was found out about an optimizer.
+
+    verdict           "correct", "convention", "mistake" or "unknown"
+    causes            ids of the smallest set that explains the numbers, () if correct or unknown
+    ties              every other set as small that does
+    first_difference  FirstDifference, or None
+    residual          largest difference of a weight from what the causes predict (from the
+                      reference, if there are none)
+    lines             pairs (line of the rule, line that gives the student's numbers)
+    states_differ     the weights are as explained, but a state is kept in another form
+    parts             of an unknown optimizer whose states are visible: {quantity: ids that explain
+                      it, given all that came before it; None if none do}
+    notes             what could not be tested
+    """
+
+    def __init__(self, rule, convention, verdict, causes, ties, first_difference, residual,
+                 lines, states_differ=False, notes=(), parts=None):
+        self.rule, self.convention, self.verdict = rule, convention, verdict
+        self.causes, self.ties, self.first_difference = causes, ties, first_difference
+        self.residual, self.states_differ, self.notes = residual, states_differ, list(notes)
+        self.lines, self.parts = lines, parts or {}
+
+    def hint(self, level="where"):
+        """A hint: "where" the numbers part, the "concept" behind it, or the "formula".
+
+        Raises ValueError for another level.
+        """
+        level = asked(level)
+        if self.verdict == "correct":
+            return "Nothing to correct."
+        if level == "where":
+            return self.where()
+        if level == "concept":
+            said = [MISTAKES[id].concept for id in self.causes if id in MISTAKES]
+            said += [f"This is the definition of {CONVENTIONS[id].who}; you were asked for "
+                     f"{self.convention}." for id in self.causes if id in CONVENTIONS]
+            return "\n".join(said) or self.where()
+        said = side_by_side(self.lines)
+        said += [SAID_IN_WORDS[id] for id in self.causes if id in SAID_IN_WORDS]
+        return "\n".join(said) or self.where()
+
+    def where(self):
+        """The first difference, in a sentence."""
+        found = self.first_difference
+        if found is None:
+            return ("All weights are right. Look at what the step changes besides."
+                    if self.causes else "No difference was seen.")
+        index = ", ".join(map(str, found.index))
+        place = f"{found.quantity}[{index}]" if index else found.quantity
+        start = " of a run continued from given states" if found.run == "warm" else ""
+        return (f"Step {found.step}{start}, parameter {found.parameter}: {place} should be "
+                f"{found.expected:.6g}, yours is {found.got:.6g}"
+                + (" (worked out from your weights)." if found.inferred else "."))
+
+    def __str__(self):
+        report = [f"{self.rule}, asked for as {self.convention}: {self.verdict.upper()}",
+                  VERDICTS[self.verdict]]
+        report += ["", *(f"  {id}: {title_of(id)}" for id in self.causes)][:99 * len(self.causes)]
+        if self.verdict != "correct":
+            report += ["", f"First difference. {self.where()}"]
+        report += self.partly_explained()
+        if self.lines:
+            report += ["", *side_by_side(self.lines)]
+        if self.ties:
+            report += ["", "The same numbers, to the last digit seen, come from"]
+            report += [f"  {' + '.join(tie)}" for tie in self.ties[:5]]
+        if len(self.ties) > 5:
+            report.append(f"  ... and {len(self.ties) - 5} other sets")
+        if self.states_differ:
+            report.append("The weights are explained; a state is kept in another form.")
+        report += [f"Note: {note}" for note in self.notes]
+        return "\n".join(wrapped(line) for line in report)
+
+    def partly_explained(self):
+        """Lines on an unknown optimizer: how far off it is, and what of it could be explained."""
+        if self.verdict != "unknown":
+            return []
+        said = [f"Largest difference of a weight from the rule: {self.residual:.3g}."]
+        for quantity, ids in self.parts.items():
+            what = "Given that, the parameter" if quantity == "parameter" else f"Your {quantity}"
+            said.append(f"{what} is " + (
+                "not made in a way we know." if ids is None else
+                "right." if not ids else
+                "explained: " + " and ".join(f"{title_of(id)} ({id})" for id in ids) + "."))
+        return said
+
+    def __repr__(self):
+        return f"<Diagnosis {self.rule}: {self.verdict} {' + '.join(self.causes)}".rstrip() + ">"
+
+    def _html(self):
+        found = [(id, title_of(id)) for id in self.causes]
+        return (f"<div><b>{escaped(self.rule)}</b> asked for as {escaped(self.convention)}: "
+                f"<b>{escaped(self.verdict)}</b>. {escaped(VERDICTS[self.verdict])}</div>"
+                + (table(("cause", "what it is"), found) if found else "")
+                + ("" if self.verdict == "correct" else pre(wrapped(self.where())))
+                + "".join(pre(wrapped(line)) for line in self.partly_explained())
+                + (table(("the rule has", "your numbers come from"), self.lines)
+                   if self.lines else "")
+                + "".join(pre(f"same numbers: {' + '.join(tie)}") for tie in self.ties[:5])
+                + "".join(pre(wrapped(f"Note: {note}")) for note in self.notes))
+
+
+def title_of(id):
+    return MISTAKES[id].title if id in MISTAKES else f"the definition of {CONVENTIONS[id].who}"
+
+
+def wrapped(line):
+    """A line, broken at 80 columns, the rest set in as it is and two more."""
+    inset = line[:len(line) - len(line.lstrip())]
+    return "\n".join(textwrap.wrap(line, 79, subsequent_indent=inset + "  ")) or line
+
+
+def side_by_side(lines):
+    """Lines of a hint: each line of the rule above the student's, and what new names mean."""
+    said = []
+    for rule, yours in lines:
+        said += [f"The rule has    {rule or '(no such line)'}",
+                 f"your numbers    {yours or '(no such line)'}"]
+    names = {name for _, yours in lines if yours for name in names_read(yours)[0]}
+    return said + [f"  ({name}: {words})" for name, words in LEGEND.items() if name in names]
+
+
+def diagnose(student, rule="adam", convention="torch", *, kind=None, names=None, seed=0,
+             layout=None, most=3, hyperparameters=None, decimals=None):
+    """The Diagnosis of a student's optimizer.
+
+    student: a function f(w, dw, config) -> (next_w, config); a rule as in minigrad.optim.rules; a
+    class or factory whose step() changes its parameters; or a trace: the path of an .npz, .csv or
+    .json file, or a dict (see coursework.traces). kind, "cs231n", "rule" or "class", says which
+    where the signature does not. rule: sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw or
+    amsgrad. convention: an id such as "adam/eps-hat", the part after the slash, or a course.
+    names: {our hyperparameter: the student's}. seed: another probe for every class or student.
+    layout: "arrays", "minigrad", "torch" or an object with .parameter(array) and
+    .gradient(array). most: how many mistakes are combined at most. hyperparameters and decimals
+    are those of a trace;
+    decimals, how many were printed, is told by a file if not given, and is all for code.
+
+    Raises ValueError for an unknown rule or convention, or where the student's code fails;
+    TypeError for a student that is none of these.
+    """
+    asked = convention_id(rule, convention)
+    if isinstance(student, (str, os.PathLike, dict)):
+        records, notes = read_trace(student, rule, hyperparameters or {}, decimals), []
+        outside = {}
+    else:
+        records, notes, outside = observed(student, rule, kind, names, seed, layout)
+        if decimals is not None:
+            records = [record._replace(tolerance=(0.501 * 10.0**-decimals, 1e-12))
+                       for record in records]
+    return explained(rule, asked, records, most, notes, outside)
+
+
+def explained(rule, asked, records, most=3, notes=(), outside=None):
+    """The Diagnosis of what was seen of an optimizer, wherever it ran: Records (see search).
+
+    asked: the id of a convention. outside: {cause that the numbers do not show: FirstDifference}.
+    """
+    notes = [*notes, *(f"after step {record.run.t} of the {record.run.name} run all weights are "
+                       "NaN, which hides what comes later" for record in records
+                       if all(np.isnan(one["w"]).all() for one in record.seen[0]))]
+    found, grade = explaining(rule, asked, records, min(most, 2))
+    parts = {} if found else parts_explained(rule, asked, records)
+    if parts and None not in parts.values():  # each part by its own: three or more together
+        found, grade = together(rule, asked, records, parts)
+    if not found and most > 2:
+        found, grade = explaining(rule, asked, records, most, least=3)
+    best = found[0] if found else None
+    sets = [*dict.fromkeys(hypothesis.ids for hypothesis in found)]
+    causes = sets[0] if sets else ()
+    verdict = verdict_on(best, causes)
+    if outside and best is not None:
+        causes, verdict = (*causes, *sorted(outside)), "mistake"
+    elif outside:
+        notes += [f"{title_of(id)}, which explains none of your weights" for id in sorted(outside)]
+    base = plain(rule, asked)
+    with np.errstate(all="ignore"):
+        difference = first_difference(base, best, records, hidden=grade == 1)
+        residual = residual_of(best or base, records)
+    if difference is None and outside:
+        difference = min(outside.values(), key=lambda one: one.step)
+    return Diagnosis(rule, asked, verdict, causes, sets[1:], difference, residual,
+                     changed_lines(base.lines, best.lines) if best else [], grade == 1, notes,
+                     parts if best is None else {})
+
+
+def verdict_on(best, causes):
+    if best is None:
+        return "unknown"
+    if not causes:
+        return "correct"
+    return "convention" if len(causes) == 1 and causes[0] in CONVENTIONS else "mistake"
+
+
+def changed_lines(rule, yours):
+    """Pairs (line, line that stands in its place), "" where there is none."""
+    by_name = {}
+    for side, lines in enumerate((rule, yours)):
+        for line in lines:
+            name, _, value = line.partition(" = ")
+            again = sum(1 for key in by_name if key[0] == name and side in by_name[key])
+            by_name.setdefault((name, again), {})[side] = line
+    return [(pair.get(0, ""), pair.get(1, "")) for pair in by_name.values()
+            if pair.get(0) != pair.get(1)]
+
+
+def first_difference(base, best, records, hidden=False):
+    """Where the numbers part first, in a run from nothing if they do there; None if nowhere.
+
+    Each step is judged on its own: it is given the weights and the states that the student's step
+    had, as far as they were seen. hidden: what was seen of states is of another form; ignore it.
+    """
+    for record in sorted(records, key=lambda record: record.run.name):
+        seen = [[{"w": one["w"]} if hidden else one for one in step] for step in record.seen]
+        past = past_of(seen)
+        theirs = {} if best is None else {(i, k): dict(q) for i, k, q in simulated(
+            best.lines, best.states, record.run, best.shared)}
+        for i, k, expected in simulated(base.lines, base.states, record.run, before=past):
+            got = theirs.get((i, k), {})
+            for name in order_of(base.lines):
+                state = name in base.states and name in seen[i][k]
+                inferred = not state and name != "next_w"
+                key = f"next_{name}" if state else name
+                value = (got.get(name) if inferred else seen[i][k][name.removeprefix("next_")])
+                if value is None or close(value, expected[key], record.tolerance):
+                    continue
+                return located(name, i + record.run.t, k, expected[key], value, inferred, record)
+    return None
+
+
+def past_of(seen):
+    """{(step, parameter): the weights and the states that it found}, as they were seen."""
+    return {(i, k): {**{f"{name}_found": value for name, value in one.items()}, "w": one["w"]}
+            for i, step in enumerate(seen[:-1], 1) for k, one in enumerate(step)}
+
+
+def order_of(lines):
+    """The names of quantities that lines set, in the order in which they are judged."""
+    names = {name for line in lines for name in names_read(line)[1]} | {"g"}
+    return [name for name in QUANTITIES if name in names]
+
+
+def located(name, step, parameter, expected, seen, inferred, record):
+    expected, seen = np.broadcast_arrays(np.asarray(expected, float), np.asarray(seen, float))
+    wrong = [index for index in np.ndindex(expected.shape)
+             if not close(seen[index], expected[index], record.tolerance)]
+    index = wrong[0] if wrong else ()
+    return FirstDifference(QUANTITIES[name], step, parameter, index, float(expected[index]),
+                           float(seen[index]), inferred, record.run.name)
+
+
+def residual_of(hypothesis, records):
+    """The largest difference of a weight from what a hypothesis gives: 0 where both are no finite
+    numbers, infinity where one of them is none."""
+    largest = 0.0
+    for record in records:
+        for i, k, q in simulated(hypothesis.lines, hypothesis.states, record.run,
+                                 hypothesis.shared):
+            seen, expected = np.asarray(record.seen[i][k]["w"], float), q["next_w"]
+            gap = np.where(np.isfinite(seen) | np.isfinite(expected), np.abs(seen - expected), 0.0)
+            gap = np.where(np.isnan(gap), np.inf, gap)
+            largest = max(largest, float(np.max(gap, initial=0.0)))
+    return largest

@@ -1,0 +1,200 @@
+"""The hypotheses, and which of them give a student's numbers.
+
+The one trick: a wrong formula almost always shows at the first step, so a hypothesis is dropped at
+the first number that differs. Thousands cost less than a second.
+"""
+
+import functools
+import itertools
+from collections import namedtuple
+
+import numpy as np
+
+from minigrad.coursework.optimizers.mistakes import MISTAKES, RARER, SHARED
+from minigrad.coursework.optimizers.reference import (
+    conventions_of,
+    formula,
+    makes_sense,
+    names_read,
+    simulated,
+)
+from minigrad.coursework.optimizers.rewriting import rewritten
+
+MOST_WAYS = 11  # of a mistake, to be combined with others
+
+Hypothesis = namedtuple("Hypothesis", "ids lines states shared base")
+
+# What was seen of a student on a Run: `seen[step][parameter]` is {"w": array, state: array, ...};
+# tolerance is (absolute, relative).
+Record = namedtuple("Record", "run seen tolerance")
+
+# expected and got are numbers; inferred: not seen, but computed by the formula that explains
+# everything that was seen.
+FirstDifference = namedtuple("FirstDifference",
+                             "quantity step parameter index expected got inferred run")
+
+
+def plain(rule, convention):
+    """The hypothesis that a convention is followed to the letter."""
+    found = formula(rule, convention)
+    return Hypothesis((), found.lines, found.states, False, convention)
+
+
+def with_mistakes(base, mistakes):
+    """Every way to make some mistakes at once, as Hypotheses. None where they make no sense."""
+    groups = [mistake.group for mistake in mistakes]
+    if len(set(groups)) < len(groups):
+        return
+    ways = [mistake.switches for mistake in mistakes]
+    for switches in itertools.product(*ways):
+        shared = (SHARED,) in switches
+        edits = [switch for switch in switches if switch != (SHARED,)]
+        lines = after_all(base.lines, edits) or after_all(base.lines, edits[::-1])
+        rule = base.base.partition("/")[0]
+        if lines and makes_sense(lines, base.states, rule) and not (shared and not base.states):
+            yield Hypothesis(tuple(m.id for m in mistakes), lines, base.states, shared, base.base)
+
+
+def after_all(lines, switches):
+    for switch in switches:
+        lines = lines and rewritten(lines, switch)
+    return lines
+
+
+def levels(rule, asked, most):
+    """Lists of hypotheses, the simplest first: as asked; other conventions and single mistakes;
+    pairs (of mistakes, or of another convention and a mistake); triples, up to `most`."""
+    for size in range(most + 1):
+        yield level(rule, asked, size)
+
+
+@functools.lru_cache(maxsize=40)
+def level(rule, asked, size):
+    """The hypotheses with so many mistakes. Kept: for a class, they are made once."""
+    base = plain(rule, asked)
+    if size == 0:
+        return [base]
+    others = [plain(rule, other) for other in conventions_of(rule) if other != asked]
+    alone = [other._replace(ids=(other.base,)) for other in others]
+    rows = [mistake if size < 2 else mistake._replace(switches=mistake.switches[:MOST_WAYS])
+            for mistake in MISTAKES.values() if mistake.switches]
+    usable = [row for row in rows if any(True for _ in with_mistakes(base, (row,)))]
+    found = [] if size > 1 else alone
+    pool = rows if size == 2 else usable  # some make sense only after another
+    pool = [row for row in pool if size < 3 or row.id not in RARER]
+    found += [hypothesis for chosen in itertools.combinations(pool, size)
+              for hypothesis in with_mistakes(base, chosen)]
+    if size == 2:
+        found += [hypothesis._replace(ids=(other.base, *hypothesis.ids))
+                  for other in others for row in rows
+                  for hypothesis in with_mistakes(other, (row,))]
+    return found
+
+
+def grade(hypothesis, records):
+    """2 if a hypothesis gives all numbers that were seen, 1 if only the weights, else 0."""
+    best = 2
+    for record in records:
+        steps = simulated(hypothesis.lines, hypothesis.states, record.run, hypothesis.shared)
+        for i, k, q in steps:
+            seen = record.seen[i][k]
+            if not close(seen["w"], q["next_w"], record.tolerance):
+                return 0
+            if best == 2 and any(not close(seen[state], q[f"next_{state}"], record.tolerance)
+                                 for state in hypothesis.states if state in seen):
+                best = 1
+    return best
+
+
+def close(seen, expected, tolerance):
+    """Are two arrays equal within (absolute, relative)? What is no number is equal to what is none:
+    w - a * w and w * (1 - a) part at infinity."""
+    absolute, relative = tolerance
+    seen, expected = np.asarray(seen), np.asarray(expected)
+    gap = np.abs(seen - expected)
+    allowed = absolute + relative * np.minimum(np.abs(expected), 1e300)  # infinity allows nothing
+    fits = gap <= allowed
+    if not fits.all():
+        fits |= ~(np.isfinite(seen) | np.isfinite(expected))
+    return bool(fits.all())
+
+
+def explaining(rule, asked, records, most=3, least=0):
+    """All hypotheses of the simplest level on which one gives the numbers, best grade first, and
+    that grade. ([], 0) if none does.
+
+    A hypothesis that gives the weights alone only counts if no single mistake gives the states
+    too: a student may keep a state in another form. Sets of `least` to `most` mistakes are tried.
+    """
+    known, weights_only = {}, []
+    with np.errstate(all="ignore"):
+        for size in range(least, most + 1):
+            fitting = {1: [], 2: []}
+            for hypothesis in level(rule, asked, size):
+                key = hypothesis.lines, hypothesis.shared
+                if key not in known:
+                    known[key] = grade(hypothesis, records)
+                fitting.get(known[key], []).append(hypothesis)
+            for fits in fitting.values():  # what is seen more often stands first
+                fits.sort(key=lambda hypothesis: sum(id in RARER for id in hypothesis.ids))
+            if fitting[2]:
+                return fitting[2], 2
+            weights_only = weights_only or fitting[1]
+            if weights_only and size >= 1:
+                return weights_only, 1
+    return weights_only, int(bool(weights_only))
+
+
+# --- part by part --------------------------------------------------------------------------------
+
+def parts_explained(rule, asked, records):
+    """{quantity: ids of the fewest mistakes that explain it, None if none do}: every state, then
+    the parameter, each given all that the student's step was seen to have before it.
+
+    So one fault does not hide the next. {} if a state was not seen.
+    """
+    base = plain(rule, asked)
+    if not base.states or not all(set(base.states) <= set(one) for record in records
+                                  for step in record.seen for one in step):
+        return {}
+    parts = {}
+    with np.errstate(all="ignore"):
+        for part in (*base.states, "w"):
+            fitting = (h.ids for size in range(3) for h in level(rule, asked, size)
+                       if explains(h, part, base.states, records))
+            parts["parameter" if part == "w" else part] = next(fitting, None)
+    return parts
+
+
+def explains(hypothesis, part, states, records):
+    """Does a hypothesis give one part of every step, from what was seen before that part?"""
+    lines = list(hypothesis.lines)
+    for state in states[:states.index(part)] if part in states else states:
+        at = max(i for i, line in enumerate(lines) if state in names_read(line)[1])
+        lines.insert(at + 1, f"{state} = {state}_seen")
+    for record in records:
+        before = {}
+        for i, step in enumerate(record.seen):
+            for k, one in enumerate(step):
+                before[i, k] = {f"{name}_seen": value for name, value in one.items()}
+                if i:
+                    last = record.seen[i - 1][k]
+                    before[i, k] |= {f"{name}_found": value for name, value in last.items()}
+                    before[i, k]["w"] = last["w"]
+        for i, k, q in simulated(tuple(lines), hypothesis.states, record.run, hypothesis.shared,
+                                 before):
+            if not close(record.seen[i][k][part], q[f"next_{part}"], record.tolerance):
+                return False
+    return True
+
+
+def together(rule, asked, records, parts):
+    """The hypotheses with the mistakes of all parts that give every number, and their grade."""
+    ids = {id for found in parts.values() for id in found}
+    others = [id for id in ids if id not in MISTAKES]
+    base = plain(rule, others[0] if len(others) == 1 else asked)
+    rows = [row for row in MISTAKES.values() if row.id in ids]
+    with np.errstate(all="ignore"):
+        found = [h._replace(ids=(*others, *h.ids)) for h in with_mistakes(base, rows)
+                 if grade(h, records) == 2]
+    return found, 2 if found else 0
