@@ -359,7 +359,7 @@ def test_gradients_in_another_order_are_named():
 def test_the_gradient_of_an_output_that_is_not_used_is_missed():
     found = diagnose_backward(lstm_step_forward, lambda dh, dc, cache: lstm_step_backward(
         dh, 0 * dc, cache), LSTM)
-    assert found.causes == ("output-ignored",) and "output 1, of 2" in str(found)
+    assert found.causes == ("output-ignored",) and "output 1, of 2" in " ".join(str(found).split())
 
 
 @pytest.mark.parametrize("name", ["affine", "batchnorm", "lstm", "max pool", "sigmoid", "log"])

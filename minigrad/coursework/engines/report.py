@@ -4,21 +4,20 @@ The one trick: the picture is minigrad's own of the smallest graph that shows th
 right gradients in it.
 """
 
-import textwrap
 from collections import namedtuple
 
 import numpy as np
 
 from minigrad.coursework.engines.faults import BY_ID
 from minigrad.coursework.engines.model import recorded
-from minigrad.coursework.hints import asked
+from minigrad.coursework.hints import Found
 from minigrad.inspect.draw import draw
-from minigrad.markup import bundle, pre
+from minigrad.markup import pre
 
 FirstDifference = namedtuple("FirstDifference", "graph quantity tensor yours right")
 
 
-class EngineDiagnosis:
+class EngineDiagnosis(Found):
     """What diagnose_autograd found. print() it; in a notebook it draws the smallest graph.
 
     verdict: "correct", "convention" (right by another definition, see causes), "mistake" or
@@ -36,21 +35,17 @@ class EngineDiagnosis:
         self.residual, self.count, self.notes = residual, count, notes
         self.program = ()
 
-    def hint(self, level="where"):
-        """What a student may be told: "where", "concept" or "formula". ValueError otherwise."""
-        level = asked(level)
-        lines = []
-        if level == "where" and self.first_difference is not None:
-            d = self.first_difference
-            lines.append(f"{d.quantity} differs in: {d.graph}")
-        for cause in self.causes:
-            fault = BY_ID[cause]
-            at = ", ".join(self.places.get(cause, ()))
-            if level == "where":
-                lines += [f"look at: {at}"] if at else []
-            else:
-                lines.append(fault.concept if level == "concept" else fault.formula)
-        return "\n".join(lines) or "No known mistake reproduces these numbers."
+    def where(self):
+        """The smallest graph that shows it, and the operations to look at."""
+        d, at = self.first_difference, [", ".join(self.places.get(c, ())) for c in self.causes]
+        lines = [] if d is None else [f"{d.quantity} differs in: {d.graph}"]
+        return "\n".join(lines + [f"look at: {places}" for places in at if places])
+
+    def concepts(self):
+        return [BY_ID[cause].concept for cause in self.causes]
+
+    def formulas(self):
+        return [BY_ID[cause].formula for cause in self.causes]
 
     def graph(self):
         """The picture of the smallest graph that shows it, with the right gradients; or None."""
@@ -60,7 +55,7 @@ class EngineDiagnosis:
         y.backward()
         return draw(y)
 
-    def lines(self):
+    def report(self):
         if self.verdict == "correct":
             yield f"correct: {self.count} graphs, and every gradient is right"
         elif self.verdict == "unknown":
@@ -83,28 +78,13 @@ class EngineDiagnosis:
             yield f"  {d.quantity}: yours{apart}{shown(d.yours)}"
             yield f"  right{apart}{shown(d.right)}"
         if self.untested:
-            yield from wrapped("not tested, as the class has none: " + ", ".join(self.untested))
+            yield "not tested, as the class has none: " + ", ".join(self.untested)
         for note in self.notes:
-            yield from wrapped("note: " + note)
+            yield "note: " + note
 
-    def __str__(self):
-        return "\n".join(line for text in self.lines() for line in wrapped(text))
-
-    __repr__ = __str__
-
-    def _repr_mimebundle_(self, include=None, exclude=None):
-        html = pre(str(self))
-        if self.smallest is not None:
-            html += self.graph()._repr_mimebundle_().get("text/html", "")
-        return bundle(str(self), html)
-
-
-def wrapped(text, width=79):
-    """Lines of a text; what is longer goes on, further in. Lines of numbers stay."""
-    if len(text) <= width or "\n" in text:
-        return [text]
-    margin = " " * (len(text) - len(text.lstrip()) + 4)
-    return textwrap.wrap(text, width, subsequent_indent=margin, break_long_words=False)
+    def _html(self):
+        picture = "" if self.smallest is None else self.graph()._repr_mimebundle_()
+        return pre(str(self)) + (picture and picture.get("text/html", ""))
 
 
 def shown(x):

@@ -6,13 +6,12 @@ from the right one (or from the arrays at hand); the one that gives the student'
 """
 
 import random
-import textwrap
 from collections import namedtuple
 
 import numpy as np
 
 from minigrad.coursework.engines.diagnosis import shown
-from minigrad.coursework.hints import asked
+from minigrad.coursework.hints import Found
 from minigrad.coursework.layers.adapters import (
     ForwardError,
     ObjectLayer,
@@ -40,7 +39,6 @@ from minigrad.coursework.layers.cases import (
 from minigrad.coursework.layers.faults import BY_ID, FAULTS, ORDER, VAGUE, constants
 from minigrad.coursework.layers.forms import MOST, near, ratio
 from minigrad.coursework.layers.formulas import softmax_axes
-from minigrad.markup import bundle
 
 Difference = namedtuple("Difference", "input index yours right")
 Finding = namedtuple("Finding", "claims first worst only_kinks")
@@ -52,7 +50,7 @@ AVERAGES = ("the gradients of the parameters are averaged over the batch, as dee
             "early versions of CMU 11-785 define them")
 
 
-class BackwardDiagnosis:
+class BackwardDiagnosis(Found):
     """What diagnose_backward found: print() it.
 
     verdict: "correct", "convention" (another subgradient at a kink, or averages over the batch,
@@ -76,17 +74,16 @@ class BackwardDiagnosis:
         self.verdict = ("unknown" if unexplained else "correct" if not self.causes
                         else "convention" if known else "mistake")
 
-    def hint(self, level="where"):
-        """What a student may be told: "where", "concept" or "formula". ValueError otherwise."""
-        level = asked(level)
-        if self.verdict == "correct":
-            return "Nothing to mend: every gradient is right."
-        if level == "where":
-            return "look at the gradient of " + ", ".join([*self.by_input, *self.unexplained])
-        hints = [getattr(BY_ID[cause], level) for cause in self.causes]
-        return "\n".join(hints) or "No known mistake reproduces these numbers."
+    def where(self):
+        return "look at the gradient of " + ", ".join([*self.by_input, *self.unexplained])
 
-    def lines(self):
+    def concepts(self):
+        return [BY_ID[cause].concept for cause in self.causes]
+
+    def formulas(self):
+        return [BY_ID[cause].formula for cause in self.causes]
+
+    def report(self):
         yield self.verdict + (": " + ", ".join(self.causes) if self.causes else "")
         for name, (_, detail) in self.by_input.items():
             titles = "; and ".join(BY_ID[cause].title for cause in self.ids[name])
@@ -103,16 +100,6 @@ class BackwardDiagnosis:
                    f"right {shown(d.right)}")
         for note in self.notes:
             yield f"note: {note}"
-
-    def __str__(self):
-        return "\n".join(textwrap.fill(line, 80, subsequent_indent="    ",
-                                       break_long_words=False, break_on_hyphens=False)
-                         for line in self.lines())
-
-    __repr__ = __str__
-
-    def _repr_mimebundle_(self, include=None, exclude=None):
-        return bundle(str(self))
 
 
 def union(ids):

@@ -10,7 +10,6 @@ import difflib
 import functools
 import json
 import re
-import textwrap
 from collections import namedtuple
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -18,14 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from minigrad.coursework.engines.faults import BY_ID
-from minigrad.coursework.hints import VERDICTS, asked
+from minigrad.coursework.hints import VERDICTS, Found
 from minigrad.coursework.numbers.graphs import GraphCheck
 from minigrad.coursework.numbers.runs import RunCheck
 from minigrad.coursework.optimizers.diagnosis import changed_lines
 from minigrad.coursework.optimizers.mistakes import MISTAKES, RARER
 from minigrad.coursework.optimizers.reference import CONVENTIONS
 from minigrad.coursework.optimizers.search import plain
-from minigrad.markup import bundle
 
 FILES = Path(__file__).parent / "files"
 RIGHT = 1e-6  # a relative error below this means: right
@@ -40,7 +38,7 @@ ALIASES = {  # other names of courses
 NumberDifference = namedtuple("NumberDifference", "quantity expected got")
 
 
-class NumberDiagnosis(namedtuple("NumberDiagnosis", "check quantity number verdict causes ties "
+class NumberDiagnosis(Found, namedtuple("NumberDiagnosis", "check quantity number verdict causes ties "
                                  "first_difference residual gives unseen lines places tried "
                                  "vague", defaults=(False,))):
     """What a number of a check means.
@@ -66,22 +64,16 @@ class NumberDiagnosis(namedtuple("NumberDiagnosis", "check quantity number verdi
     def right(self):
         return self.verdict == "correct"
 
-    def hint(self, level="where"):
-        """A hint: "where", which number is wrong; the "concept"; or the "formula". Raises
-        ValueError for another level."""
-        level = asked(level)
-        if self.right:
-            return "Nothing to correct."
-        if level == "where" or not self.causes:
-            return self.where()
+    def concepts(self):
         rows = [known_as(id) for id in self.causes]
-        if level == "concept":
-            return "\n".join(row.concept if hasattr(row, "concept") else
-                             f"This is how {row.who} define it." for row in rows)
+        return [row.concept if hasattr(row, "concept") else f"This is how {row.who} define it."
+                for row in rows]
+
+    def formulas(self):
         said = [f"The rule has    {rule or '(no such line)'}\n"
                 f"your number     {yours or '(no such line)'}" for rule, yours in self.lines]
-        return "\n".join(said or [getattr(row, "formula", None) or title_of(id)
-                                  for id, row in zip(self.causes, rows)])
+        return said or [getattr(known_as(id), "formula", None) or title_of(id)
+                        for id in self.causes]
 
     def where(self):
         """Which number differs, in a sentence."""
@@ -89,7 +81,7 @@ class NumberDiagnosis(namedtuple("NumberDiagnosis", "check quantity number verdi
         return (f"{self.check}: {found.quantity} should be {short(found.expected)}, "
                 f"yours is {short(found.got)}.")
 
-    def __str__(self):
+    def report(self):
         report = [f"{self.check}, {self.quantity}: {self.verdict}", VERDICTS[self.verdict]]
         if self.first_difference is not None:
             report.append(self.where())
@@ -111,14 +103,7 @@ class NumberDiagnosis(namedtuple("NumberDiagnosis", "check quantity number verdi
         if self.unseen:
             more = f" and {len(self.unseen) - 6} more" if len(self.unseen) > 6 else ""
             report.append("Not seen by this number: " + ", ".join(self.unseen[:6]) + more)
-        return "\n".join(textwrap.fill(line, 79, subsequent_indent="    ", break_long_words=False,
-                                       break_on_hyphens=False)
-                         if len(line) > 79 and "\n" not in line else line for line in report)
-
-    __repr__ = __str__
-
-    def _repr_mimebundle_(self, include=None, exclude=None):
-        return bundle(str(self))
+        return report
 
 
 def known_as(id):
