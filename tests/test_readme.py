@@ -171,3 +171,18 @@ def test_the_race_of_the_laboratory_runs(tmp_path, monkeypatch):
     assert len(SECTIONS["The laboratory"].split("](examples/pictures/")) == 4  # three pictures
     assert "32 experiments" in SECTIONS["The laboratory"]
     assert len(names["mg"].lab.experiments.list()) == 32
+
+
+def test_the_diagnosis_of_the_coursework_is_the_one_printed(capsys):
+    first, second = blocks_of("Coursework", "python")
+    names = {}
+    exec(first, names)
+    assert capsys.readouterr().out == blocks_of("Coursework", "")[0]
+    values = np.linspace(-0.6, 0.4, 6)
+    for dw in (values, 2 * values):  # what the text says of these numbers, by hand
+        config = {"beta1": 0.9, "beta2": 0.99, "learning_rate": 0.1, "epsilon": 1e-8}
+        names["adam"](values, dw, config)
+        assert np.allclose(config["v"], 1 - 0.99 * dw**2)
+    for line in second.splitlines():
+        assert callable(getattr(names["mg"].coursework, line.split("(")[0].split(".")[-1]))
+    assert eval(second.splitlines()[-1].split("  #")[0], names).causes == ("no-bias-correction",)
