@@ -69,12 +69,17 @@ def required(function):
             and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
 
 
-def step_of(optimizer):
-    """The bound method that updates. Raises TypeError if there is none."""
+def step_of(optimizer, arguments=0):
+    """The bound method that updates: the first that needs so many arguments, or else the first.
+    Raises TypeError if there is none."""
+    found = []
     for name in STEPS:
         method = getattr(optimizer, name, None)
         if callable(method) and (name != "__call__" or callable(optimizer)):
-            return optimizer if name == "__call__" else method
+            found.append(optimizer if name == "__call__" else method)
+    if found:
+        return next((one for one in found[:arguments * len(found)]
+                     if len(required(one)) >= arguments), found[0])
     known = [name for name in dir(optimizer) if not name.startswith("_")]
     raise TypeError(f"{type(optimizer).__name__} has no step() or update(); it has "
                     + (", ".join(known[:8]) or "no methods"))
@@ -226,20 +231,22 @@ class Updating(Calls):
     def __init__(self, student, rule, run, takes, pack):
         probe = made(student, run, rule, takes)
         method = probe if callable(probe) and not hasattr(type(probe), "__mro__") else \
-            step_of(probe)
+            step_of(probe, 2)
         shared = pack is not EACH or any(plain_name(n) in {"name", "key", "paramname", "layername",
                                                            "idx", "index"} for n in
                                          [p.name for p in parameters_of(method)])
         self.makers = [probe] if shared else [made(student, run, rule, takes)
                                               for _ in run.weights]
         inner = guessed(settings_of(rule), [p.name for p in parameters_of(method)])
-        super().__init__([step_of(one) for one in self.makers], rule, run, inner, pack)
+        super().__init__([step_of(one, 2) for one in self.makers], rule, run, inner, pack)
         if "g" not in self.roles.values():
             raise TypeError("its step takes no gradients")
         self.rate_name = takes.get("lr", "lr")
+        counts = getattr(probe, "step", None)  # beside update(w, g), it only counts
+        self.counts = callable(counts) and counts not in self.functions and not required(counts)
 
     def step(self, i, gradients):
-        for hook in ("pre_update_params", "pre_update"):
+        for hook in ("pre_update_params", "pre_update", *["step"] * self.counts):
             getattr(self.makers[0], hook, lambda: None)()
         super().step(i, gradients)
 
