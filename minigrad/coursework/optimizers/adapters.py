@@ -114,23 +114,30 @@ def observed(student, rule, kind=None, names=None, seed=0, layout=None):
     if seconds:
         best = max(seconds, key=lambda found: found.moved)  # the first of the best
         return best.records, best.notes, best.outside
-    raise ValueError(told(failures)) from failures[0][1]
+    raise ValueError(told(student, failures)) from furthest(failures)[1]
 
 
-def told(failures):
-    """What was tried, and how it ended."""
-    most = max(failures, key=lambda one: getattr(one[1], "steps", -1))
-    run = getattr(most[1], "run", "cold")
-    text = f"the optimizer failed in the {run} run: {type(most[1]).__name__}: {most[1]}"
-    if getattr(most[1], "steps", 0) > 0:
-        text += f" (at step {most[1].steps + 1})"
-    if isinstance(most[1], Misfit):
-        return str(most[1])
-    others = [*dict.fromkeys(how for how, _ in failures)]
-    more = f" and {len(others) - 4} more" if len(others) > 4 else ""
-    return (f"{text}\nTried as {most[0]}; in all as {'; '.join(others[:4])}{more}. If it is used in"
-            f" another way, say so: kind= one of {', '.join(KINDS)}; names={{'lr': 'your name'}}; "
-            "layout= for its parameters (see minigrad.coursework.optimizers.layouts)")
+def told(student, failures):
+    """What went wrong in the form that came furthest, and the cure: three short lines."""
+    how, error = furthest(failures)
+    if isinstance(error, Misfit):
+        return str(error)
+    name = getattr(student, "__name__", type(student).__name__)
+    said = " ".join(str(error).split())
+    said = f"{said[:97]}..." if len(said) > 100 else said
+    step = f" at step {error.steps + 1}" if getattr(error, "steps", 0) > 0 else ""
+    run = f" of the {error.run} run" if getattr(error, "run", None) else ""
+    more = len({one for one, _ in failures}) - 1
+    others = f" (and as {more} other forms)" if more else ""
+    return (f"{name} cannot be run: {type(error).__name__}: {said}{step}{run}\n"
+            f"It was called as {how}{others}.\n"
+            f"If it is used in another way, say so: kind= {', '.join(KINDS)};\n"
+            "names={'lr': 'its name for it'}; layout= for what it finds in its parameters.")
+
+
+def furthest(failures):
+    """The (form, error) of what came furthest: in the student's own code, if any did."""
+    return max(failures, key=lambda one: getattr(one[1], "steps", -1))
 
 
 class Misfit(ValueError):

@@ -17,7 +17,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-FLOAT64, FLOAT32 = (1e-9, 1e-7), (2e-5, 5e-4)  # (absolute, relative): how close numbers must be
+# (absolute, relative): how close numbers must be. MIXED: computed in double precision, but with
+# constants of single precision, as where 0.9 has become an array of float32.
+FLOAT64, FLOAT32, MIXED = (1e-9, 1e-7), (2e-5, 5e-4), (1e-6, 1e-5)
 
 
 class Parameter:

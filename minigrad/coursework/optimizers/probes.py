@@ -37,11 +37,13 @@ def cold_run(seed=0, *, settings=None, dtype=np.float64):
     random = np.random.default_rng([seed, 2])
     settings = settings_for(seed) if settings is None else settings
     weights = [drawn(random, 1.5, 2).astype(dtype) for _ in range(2)]
+    weights[1].flat[0] = 0
     gradients = []
     for i, scale in enumerate(SCALES):
         pair = [drawn(random, scale, 5).astype(dtype) for _ in range(2)]
         pair[0].flat[0] = 0 if i < 2 else pair[0].flat[0]
         pair[1].flat[-1] = 0  # a weight that never has a gradient: only decay may move it
+        pair[1].flat[0] = 0  # nor has this one, which is 0: NaN tells that there is no eps at all
         gradients.append(pair)
     later = {**settings, "lr": settings["lr"] / 2} if "lr" in settings else settings
     half = len(SCALES) // 2

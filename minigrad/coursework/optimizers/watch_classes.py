@@ -77,9 +77,9 @@ def step_of(optimizer, arguments=0):
         method = getattr(optimizer, name, None)
         if callable(method) and (name != "__call__" or callable(optimizer)):
             found.append(optimizer if name == "__call__" else method)
+    enough = [one for one in found if arguments and len(required(one)) >= arguments]
     if found:
-        return next((one for one in found[:arguments * len(found)]
-                     if len(required(one)) >= arguments), found[0])
+        return (enough or found)[0]
     known = [name for name in dir(optimizer) if not name.startswith("_")]
     raise TypeError(f"{type(optimizer).__name__} has no step() or update(); it has "
                     + (", ".join(known[:8]) or "no methods"))
@@ -230,8 +230,7 @@ class Updating(Calls):
 
     def __init__(self, student, rule, run, takes, pack):
         probe = made(student, run, rule, takes)
-        method = probe if callable(probe) and not hasattr(type(probe), "__mro__") else \
-            step_of(probe, 2)
+        method = step_of(probe, 2)
         shared = pack is not EACH or any(plain_name(n) in {"name", "key", "paramname", "layername",
                                                            "idx", "index"} for n in
                                          [p.name for p in parameters_of(method)])
