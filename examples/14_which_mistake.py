@@ -10,8 +10,7 @@ import numpy as np
 from minigrad import coursework
 
 
-# An optimizer in the form of CS231n. The moments are corrected for having started at zero, and then
-# stored as if they had been wrong all the time.
+# An optimizer in the form of CS231n. The moments, corrected for their start at zero, are kept.
 def adam(w, dw, config):
     beta1, beta2 = config["beta1"], config["beta2"]
     t = config["t"] = config.get("t", 0) + 1
@@ -22,13 +21,14 @@ def adam(w, dw, config):
 
 
 found = coursework.diagnose(adam, rule="adam")
-print(found.verdict, *found.causes)
-#> mistake corrected-moments-stored
-for level in ("where", "concept", "formula"):  # an instructor chooses how much is told
+print("Adam:", found.verdict, *found.causes)
+#> Adam: mistake corrected-moments-stored
+for level in ("where", "concept"):  # an instructor chooses how much is told; "formula" says all
     print(found.hint(level))
+#> The correction is for this step only. What should the next step start from?
 
 
-# An autograd engine: backward() of a node calls that of its operands at once.
+# An autograd engine in which backward() of a node calls that of its operands at once.
 class Value:
     def __init__(self, data, operands=(), slopes=()):
         self.data, self.grad, self.operands, self.slopes = data, 0.0, operands, slopes
@@ -46,8 +46,12 @@ class Value:
 
 
 found = coursework.diagnose_autograd(Value)
-print(found.verdict, *found.causes)
-found.graph().save("smallest.dot")  # .svg and .png, where graphs can be laid out
+print("engine:", *found.causes)
+#> engine: repropagates-accumulated
+print(found.hint("concept"))
+print(*found.program, sep="\n")  # the smallest graph that shows it; found.graph() draws it
+#> d = c + c
+#> print(a.grad)
 
 
 # A layer, with the gradient of its bias averaged over the batch.
@@ -60,11 +64,11 @@ def affine_backward(dout, cache):
     return dout @ w.T, x.T @ dout, dout.mean(axis=0)
 
 
-random = np.random.default_rng(0)
-inputs = random.normal(size=(4, 3)), random.normal(size=(3, 5)), random.normal(size=5)
-found = coursework.diagnose_backward(affine, affine_backward, inputs)
-print(found.by_input)
+found = coursework.diagnose_backward(affine, affine_backward, [(4, 3), (3, 5), (5,)])
+print("layer:", found.by_input)
+#> layer: {'b': ('broadcast-averaged', 'divided by 4 = x.shape[0]')}
 
-# A number that a check of a public course printed.
+# A number that the check of a public course printed, where an error of 1e-7 was right.
 found = coursework.diagnose_number("cs231n/adam", "next_w error", 0.2072)
-print(found.causes, found.ties)
+print("check:", *found.causes)
+#> check: no-bias-correction

@@ -18,6 +18,7 @@ See coursework.layouts for what parameters can look like and how to write an ada
 
 import inspect
 import re
+import textwrap
 
 import numpy as np
 
@@ -118,21 +119,20 @@ def observed(student, rule, kind=None, names=None, seed=0, layout=None):
 
 
 def told(student, failures):
-    """What went wrong in the form that came furthest, and the cure: three short lines."""
+    """What went wrong in the form that came furthest, and the cure, in a few short lines."""
     how, error = furthest(failures)
     if isinstance(error, Misfit):
         return str(error)
     name = getattr(student, "__name__", type(student).__name__)
-    said = " ".join(str(error).split())
+    said = f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
     said = f"{said[:97]}..." if len(said) > 100 else said
-    step = f" at step {error.steps + 1}" if getattr(error, "steps", 0) > 0 else ""
-    run = f" of the {error.run} run" if getattr(error, "run", None) else ""
+    step = f", at step {error.steps + 1}" if getattr(error, "steps", 0) > 0 else ""
     more = len({one for one, _ in failures}) - 1
-    others = f" (and as {more} other forms)" if more else ""
-    return (f"{name} cannot be run: {type(error).__name__}: {said}{step}{run}\n"
-            f"It was called as {how}{others}.\n"
-            f"If it is used in another way, say so: kind= {', '.join(KINDS)};\n"
-            "names={'lr': 'its name for it'}; layout= for what it finds in its parameters.")
+    others = f" ({more} other forms fail, too)" if more else ""
+    lines = (f"{name} cannot be run: {said}{step}, called as {how}{others}.",
+             f"If it is used in another way, say so: kind= {', '.join(KINDS)}; names={{'lr': 'your "
+             "name'}; layout= for what its parameters are (see coursework.optimizers.layouts).")
+    return "\n".join(textwrap.fill(line, 79, subsequent_indent="  ") for line in lines)
 
 
 def furthest(failures):

@@ -63,7 +63,7 @@ def after_all(lines, switches):
 
 def levels(rule, asked, most):
     """Lists of hypotheses, the simplest first: as asked; other conventions and single mistakes;
-    pairs (of mistakes, or of another convention and a mistake); triples, up to `most`."""
+    pairs (of mistakes, or of another convention and a mistake); triples likewise, up to `most`."""
     for size in range(most + 1):
         yield level(rule, asked, size)
 
@@ -84,10 +84,11 @@ def level(rule, asked, size):
     pool = [row for row in pool if size < 3 or row.id not in RARER]
     found += [hypothesis for chosen in itertools.combinations(pool, size)
               for hypothesis in with_mistakes(base, chosen)]
-    if size == 2:
+    if size > 1:  # another convention counts as one
+        more = [row for row in rows if size < 3 or row.id not in RARER]
         found += [hypothesis._replace(ids=(other.base, *hypothesis.ids))
-                  for other in others for row in rows
-                  for hypothesis in with_mistakes(other, (row,))]
+                  for other in others for chosen in itertools.combinations(more, size - 1)
+                  for hypothesis in with_mistakes(other, chosen)]
     return found
 
 

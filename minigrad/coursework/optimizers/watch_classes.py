@@ -63,6 +63,12 @@ def made(student, run, rule, takes, first=()):
                 del takes[name]
 
 
+class NoStep(TypeError):
+    """An optimizer could be made; how it steps is not known."""
+
+    steps = -0.5  # further than one that could not be made, not as far as one that took a step
+
+
 def required(function):
     """The names of the arguments that a function cannot do without."""
     return [p.name for p in parameters_of(function) if p.default is p.empty
@@ -81,8 +87,8 @@ def step_of(optimizer, arguments=0):
     if found:
         return (enough or found)[0]
     known = [name for name in dir(optimizer) if not name.startswith("_")]
-    raise TypeError(f"{type(optimizer).__name__} has no step() or update(); it has "
-                    + (", ".join(known[:8]) or "no methods"))
+    raise NoStep(f"{type(optimizer).__name__} has no step() or update(); it has "
+                 + (", ".join(known[:8]) or "no methods"))
 
 
 class Objects:
