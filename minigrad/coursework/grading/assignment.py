@@ -8,8 +8,8 @@ the reference solution: so there is one formula, and a wrong program for each ro
     folder/
       solution.py       the one source; `### BEGIN SOLUTION` ... `### END SOLUTION` are cut out for
                         students (minigrad.coursework.release)
-      ASSIGNMENT.toml   title, limits, [[check]] rows with points, [[mistake]] rows (or a file of
-                        them: mistakes = "mistakes.toml")
+      ASSIGNMENT.toml   title, limits, [[check]] rows with points, [[mistake]] rows (or files of
+                        them: mistakes = ["mistakes.toml"])
       probes.py         if needed: functions name(student, rng) that use the submission, a module,
                         and return {quantity: numbers}: numbers, never verdicts that can be forged
 
@@ -124,8 +124,9 @@ def load(path):
     checks = tuple(check_of(row, functions_of(probes), path) for row in given.get("check", []))
     refuse_clashes(checks, path)
     rows = given.get("mistake", [])
-    if "mistakes" in given:
-        more = os.path.join(folder, given["mistakes"])
+    files = given.get("mistakes", [])
+    for name in [files] if isinstance(files, str) else files:
+        more = os.path.join(folder, name)
         rows = rows + read(text_of(more), more).get("mistake", [])
     mistakes = tuple(mistake_of(row, solution, path) for row in rows)
     groups = {check.group for check in checks}
