@@ -246,3 +246,29 @@ def test_what_is_wrong_in_an_assignment_is_said(row, words, tmp_path):
     (tmp_path / "ASSIGNMENT.toml").write_text(row)
     with pytest.raises(SettingsError, match=words):
         load(str(tmp_path))
+
+
+def test_a_mistake_costs_points_only_where_it_is_made(graders, all_graded):
+    """The numbers of functions that call the wrong one are wrong, too, but exactly so."""
+    carried, assignment = 0, graders["mlp_digits"].assignment
+    for id, _, _ in ANSWERS["mlp_digits"][1]:
+        made_in = {row.groups[0] for row in assignment.mistakes if row.id == id}
+        first = next(group for group in assignment.groups if group in made_in)
+        checks = all_graded["mlp_digits", id].checks
+        lost = {one.check.group for one in checks if one.earned < one.check.most}
+        stopped = {one.check.group for one in checks if one.failure}  # shows nothing of itself
+        assert first in lost and lost <= {first} | stopped, id
+        again = [one for one in checks if one.carried]
+        assert all(not one.right and one.earned == one.check.most for one in again)
+        carried += bool(again)
+    assert carried >= 6
+    assert "no points are lost here" in report(all_graded["mlp_digits", "softmax-wrong-axis"])
+
+
+def test_without_the_word_carried_every_wrong_number_costs(graders, all_graded):
+    grader = copy.copy(graders["mlp_digits"])
+    grader.assignment = dataclasses.replace(grader.assignment, carried=False)
+    text = wrong("mlp_digits", "softmax-wrong-axis")
+    found = grader.judged(grader.run([text], list(grader.checks))[0])
+    assert found.score < all_graded["mlp_digits", "softmax-wrong-axis"].score
+    assert not any(one.carried for one in found.checks)

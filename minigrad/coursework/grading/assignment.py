@@ -13,6 +13,9 @@ the reference solution: so there is one formula, and a wrong program for each ro
       probes.py         if needed: functions name(student, rng) that use the submission, a module,
                         and return {quantity: numbers}: numbers, never verdicts that can be forged
 
+With carried = true a mistake costs points once, where it is made: checks whose numbers are those of
+the solution with only that mistake in it earn theirs.
+
 A [[check]] has points, a title, perhaps hidden = true, a group (mistakes are looked for in all
 checks of a group together; without the word, in those of one function or class), and one of
     rule = "adam"       an update rule f(w, g, config); with convention, function (its name), run
@@ -40,7 +43,7 @@ TOLD = ("none", *LEVELS)
 KEYS = {
     "assignment": {"title", "solution", "probes", "submission", "hints", "seconds", "total",
                    "megabytes", "tolerance", "seed", "data", "rows", "check", "mistake",
-                   "mistakes"},
+                   "mistakes", "carried"},
     "mistake":    {"id", "group", "title", "where", "concept", "formula", "source", "replace",
                    "by", "convention", "everywhere"},
 }
@@ -93,6 +96,7 @@ class Assignment:
     tolerance: float
     seed: int
     data: dict
+    carried: bool = False
 
     @property
     def points(self):
@@ -142,7 +146,7 @@ def load(path):
                       given.get("submission", "submission.py"), source, solution, probes, checks,
                       mistakes, given.get("hints", "concept"), limits,
                       number(given, "tolerance", 1e-6, path), given.get("seed", 0),
-                      data_of(given))
+                      data_of(given), bool(given.get("carried", False)))
 
 
 def text_of(path):

@@ -27,13 +27,15 @@ class AssignmentError(RuntimeError):
 
 @dataclass
 class Checked:
-    """One check of one submission: wrong {quantity: what is wrong with it}, failure in words."""
+    """One check of one submission: wrong {quantity: what is wrong with it}, failure in words;
+    carried: its numbers are wrong only for a mistake that was made elsewhere."""
 
     check: object
     earned: float
     quantities: list
     wrong: dict
     failure: str = ""
+    carried: bool = False
 
     @property
     def right(self):
@@ -154,7 +156,7 @@ class Grader:
         """The Grade of a submission of which there are outcomes, by check."""
         checks = [self.checked(check, outcomes[check.name]) for check in self.assignment.checks]
         result = Grade(self.assignment.title, checks, [], hints or self.assignment.hints, self.seed)
-        for group in self.assignment.groups if named else ():
+        for group in self.assignment.groups if named or self.assignment.carried else ():
             wrong = [one for one in checks if one.check.group == group and not one.right]
             if not wrong:
                 continue
@@ -164,8 +166,21 @@ class Grader:
                 found = findings.Finding(group, "unknown")
                 result.notes.append(f"{group or 'all checks'}: the search for mistakes failed: "
                                     f"{type(error).__name__}: {error}")
+            if self.assignment.carried and self.made_elsewhere(found, result.findings):
+                for one in (one for one in wrong if not one.failure):  # an error shows nothing
+                    one.earned, one.carried = one.check.most, True
             result.findings.append(found)
         return result
+
+    def made_elsewhere(self, found, before):
+        """Were all causes of a finding found before, in the group that asks for what they spoil?"""
+        shown = {id: finding.group for finding in reversed(before) for id in finding.causes}
+
+        def elsewhere(id):
+            made_in = {row.groups[0] for row in self.assignment.mistakes
+                       if row.id == id and row.groups}
+            return shown.get(id) in made_in
+        return bool(found.causes) and not found.partly and all(map(elsewhere, found.causes))
 
     def checked(self, check, outcome):
         """The points of one check."""

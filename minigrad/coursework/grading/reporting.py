@@ -19,6 +19,8 @@ def problems(checked):
     """What is wrong in one check, a line each."""
     if checked.failure:
         return [checked.failure]
+    if checked.carried:
+        return ["wrong only for a mistake made before: no points are lost here"]
     if len(checked.wrong) > 1 and not checked.earned and len(set(checked.wrong.values())) == 1:
         return [*set(checked.wrong.values())]
     return [f"{name}{':' * (';' in name)} {problem}" for name, problem in checked.wrong.items()]
