@@ -13,11 +13,14 @@ import textwrap
 import numpy as np
 
 from minigrad.coursework.hints import LEGEND, SAID_IN_WORDS, VERDICTS, asked
-from minigrad.coursework.optimizers.adapters import observed
+from minigrad.coursework.optimizers.adapters import kind_of, observed, options_taken
+from minigrad.coursework.optimizers.layouts import MIXED
 from minigrad.coursework.optimizers.mistakes import MISTAKES
 from minigrad.coursework.optimizers.reference import (
     CONVENTIONS,
+    FAMILIES,
     convention_id,
+    conventions_of,
     names_read,
     simulated,
 )
@@ -25,6 +28,7 @@ from minigrad.coursework.optimizers.search import (
     FirstDifference,
     close,
     explaining,
+    grade,
     parts_explained,
     plain,
     together,
@@ -192,7 +196,10 @@ def diagnose(student, rule="adam", convention="torch", *, kind=None, names=None,
         if decimals is not None:
             records = [record._replace(tolerance=(0.501 * 10.0**-decimals, 1e-12))
                        for record in records]
-    return explained(rule, asked, records, most, notes, outside)
+    found = explained(rule, asked, records, most, notes, outside)
+    if callable(student) and (found.verdict == "unknown" or len(found.causes) > 2):
+        found.notes += like_others(student, rule, kind=kind, names=names, seed=seed, layout=layout)
+    return found
 
 
 def explained(rule, asked, records, most=3, notes=(), outside=None):
@@ -203,12 +210,8 @@ def explained(rule, asked, records, most=3, notes=(), outside=None):
     notes = [*notes, *(f"after step {record.run.t} of the {record.run.name} run all weights are "
                        "NaN, which hides what comes later" for record in records
                        if all(np.isnan(one["w"]).all() for one in record.seen[0]))]
-    found, grade = explaining(rule, asked, records, min(most, 2))
-    parts = {} if found else parts_explained(rule, asked, records)
-    if parts and None not in parts.values():  # each part by its own: three or more together
-        found, grade = together(rule, asked, records, parts)
-    if not found and most > 2:
-        found, grade = explaining(rule, asked, records, most, least=3)
+    found, fit, parts, records, more = searched(rule, asked, records, most)
+    notes += more
     best = found[0] if found else None
     sets = [*dict.fromkeys(hypothesis.ids for hypothesis in found)]
     causes = sets[0] if sets else ()
@@ -219,13 +222,63 @@ def explained(rule, asked, records, most=3, notes=(), outside=None):
         notes += [f"{title_of(id)}, which explains none of your weights" for id in sorted(outside)]
     base = plain(rule, asked)
     with np.errstate(all="ignore"):
-        difference = first_difference(base, best, records, hidden=grade == 1)
+        difference = first_difference(base, best, records, hidden=fit == 1)
         residual = residual_of(best or base, records)
     if difference is None and outside:
         difference = min(outside.values(), key=lambda one: one.step)
     return Diagnosis(rule, asked, verdict, causes, sets[1:], difference, residual,
-                     changed_lines(base.lines, best.lines) if best else [], grade == 1, notes,
+                     changed_lines(base.lines, best.lines) if best else [], fit == 1, notes,
                      parts if best is None else {})
+
+
+def searched(rule, asked, records, most):
+    """(hypotheses that give the numbers, how well they do, what explains each part, the Records
+    for which that was found, notes)."""
+    for taken, note in tellings(records):
+        found, fit = explaining(rule, asked, taken, min(most, 2))
+        if found and (len(taken) == len(records) or fit == 1):
+            return found, fit, {}, taken, [note] * bool(note)
+    parts = parts_explained(rule, asked, records)
+    if parts and None not in parts.values():  # each part by its own: three or more together
+        found, fit = together(rule, asked, records, parts)
+    if not found and most > 2:
+        found, fit = explaining(rule, asked, records, most, least=3)
+    return found, fit, parts, records, []
+
+
+def tellings(records):
+    """[(Records, note)]: what was seen, as it is; up to rounding; and without the runs that
+    continue, which mean nothing where a state is kept in another form."""
+    found = [(records, None)]
+    if all(max(record.tolerance) < max(MIXED) for record in records):
+        found.append(([record._replace(tolerance=MIXED) for record in records],
+                      "your numbers are the same to six digits only, as where some of them are "
+                      "kept in single precision"))
+    cold = [record for record in found[-1][0] if not any(record.run.states)]
+    if 0 < len(cold) < len(records):
+        found.append((cold, "the run that continues from given states was left out, as it tells "
+                            "nothing then"))
+    return found
+
+
+def like_others(student, rule, **how):
+    """Notes: a convention of another rule that gives the weights of an optimizer which is unknown
+    as this rule. It must use all hyperparameters that this rule does."""
+    taken = set(options_taken(student, rule, kind_of(student), {}).values())
+    for other in FAMILIES:
+        try:
+            if other == rule or taken - set(
+                    options_taken(student, other, kind_of(student), {}).values()):
+                continue
+            records, *_ = observed(student, other, **how)
+        except Exception:  # it wants what the other rule has not
+            continue
+        with np.errstate(all="ignore"):
+            for id in conventions_of(other):
+                if grade(plain(other, id), records):
+                    return [f"these are the numbers of {id} ({CONVENTIONS[id].who}), which is "
+                            f"another rule than {rule}"]
+    return []
 
 
 def verdict_on(best, causes):

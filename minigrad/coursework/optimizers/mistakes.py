@@ -485,7 +485,8 @@ ROWS = (
 
 MISTAKES = {row[0]: Mistake(*row) for row in ROWS}
 
-# Tried alone and in pairs, but not three at a time: that would be a million.
+# Tried alone and in pairs; three at a time only in rules shorter than Adam's, where it would be a
+# million.
 RARER = frozenset("""moment-never-fades moment-coefficients-swapped square-missing
 first-moment-of-square moments-are-one-array momentum-multiplies-gradient state-starts-at-constant
 amsgrad-minimum amsgrad-max-over-elements correction-power-misplaced correction-parenthesis-missing

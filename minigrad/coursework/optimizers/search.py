@@ -61,17 +61,13 @@ def after_all(lines, switches):
     return lines
 
 
-def levels(rule, asked, most):
-    """Lists of hypotheses, the simplest first: as asked; other conventions and single mistakes;
-    pairs (of mistakes, or of another convention and a mistake); triples likewise, up to `most`."""
-    for size in range(most + 1):
-        yield level(rule, asked, size)
-
-
 @functools.lru_cache(maxsize=40)
 def level(rule, asked, size):
-    """The hypotheses with so many mistakes. Kept: for a class, they are made once."""
+    """The hypotheses with so many mistakes: as asked; other conventions and single mistakes; pairs
+    (of mistakes, or of another convention and a mistake); triples likewise, with RARER ones only
+    where a rule is short. Kept: for a class, they are made once."""
     base = plain(rule, asked)
+    left_out = RARER if size > 2 and len(base.states) > 1 else ()
     if size == 0:
         return [base]
     others = [plain(rule, other) for other in conventions_of(rule) if other != asked]
@@ -81,11 +77,11 @@ def level(rule, asked, size):
     usable = [row for row in rows if any(True for _ in with_mistakes(base, (row,)))]
     found = [] if size > 1 else alone
     pool = rows if size == 2 else usable  # some make sense only after another
-    pool = [row for row in pool if size < 3 or row.id not in RARER]
+    pool = [row for row in pool if row.id not in left_out]
     found += [hypothesis for chosen in itertools.combinations(pool, size)
               for hypothesis in with_mistakes(base, chosen)]
     if size > 1:  # another convention counts as one
-        more = [row for row in rows if size < 3 or row.id not in RARER]
+        more = [row for row in rows if row.id not in left_out]
         found += [hypothesis._replace(ids=(other.base, *hypothesis.ids))
                   for other in others for chosen in itertools.combinations(more, size - 1)
                   for hypothesis in with_mistakes(other, chosen)]

@@ -24,7 +24,7 @@ import zipfile
 
 import numpy as np
 
-from minigrad.coursework.optimizers.layouts import FLOAT64
+from minigrad.coursework.optimizers.layouts import FLOAT32, FLOAT64
 from minigrad.coursework.optimizers.naming import guessed, state_names
 from minigrad.coursework.optimizers.printed import Digits
 from minigrad.coursework.optimizers.probes import Run
@@ -77,7 +77,9 @@ def read_trace(source, rule, hyperparameters=None, decimals=None):
         if not isinstance(data.get(part), dict) or not data[part]:
             raise ValueError(f"the trace has no {part!r}; it needs parameters and gradients, "
                              "by name")
-    tolerance = digits.tolerance() or FLOAT64
+    single = any(getattr(value, "dtype", None) == np.float32
+                 for value in data["parameters"].values())
+    tolerance = digits.tolerance() or (FLOAT32 if single else FLOAT64)
     if decimals is not None:
         tolerance = (0.501 * 10.0**-decimals, 1e-12)
     options = settings_given(rule, data.get("hyperparameters", {}), hyperparameters or {})
