@@ -165,3 +165,93 @@ def test_an_adapter_makes_parameters_of_another_kind():
         def gradient(array):
             return "gradient", array
     assert diagnose(SGD, rule="sgd", layout=Layout).verdict == "correct"
+
+
+# --- forms seen in packages ----------------------------------------------------------------------
+
+class Cached:
+    """No parameters at first; update() finds the states by a name, and step() only counts."""
+
+    def __init__(self, lr=0.01, decay=0.9, eps=1e-7, clip_norm=None, **kwargs):
+        self.options, self.cur_step, self.cache = (lr, decay, eps), 0, {}
+
+    def step(self):
+        self.cur_step += 1
+
+    def update(self, param, param_grad, param_name, cur_loss=None):
+        assert self.cur_step > 0
+        lr, decay, eps = self.options
+        old = self.cache.get(param_name, np.zeros_like(param_grad))
+        self.cache[param_name] = decay * old + (1 - decay) * param_grad**2
+        return param - lr * param_grad / (np.sqrt(self.cache[param_name]) + eps)
+
+
+def test_update_is_called_where_step_only_counts():
+    found = diagnose(Cached, rule="rmsprop")
+    assert found.verdict == "correct" and not found.states_differ
+
+
+class Subtracted:
+    """lr inside a velocity that is subtracted: a state with the other sign. Decay as it comes."""
+
+    def __init__(self, params, lr=0.1, momentum=0.9, wd=0.0):
+        self.params, self.lr, self.momentum, self.wd = list(params), lr, momentum, wd
+        self.velocities = [np.zeros_like(p.data) for p in self.params]
+
+    def step(self):
+        for k, p in enumerate(self.params):
+            self.velocities[k] = self.momentum * self.velocities[k] + self.lr * p.grad
+            p.data = p.data - self.velocities[k] - self.decay(p.data)
+
+    def decay(self, w):
+        return self.lr * self.wd * w
+
+
+def test_a_velocity_may_have_the_other_sign():
+    found = diagnose(type("S", (Subtracted,), {"decay": lambda self, w: 0}), rule="momentum",
+                     convention="cs231n")
+    assert found.causes == ("decay-ignored",) and found.states_differ
+    assert any("left out" in note for note in found.notes)
+
+
+def test_two_mistakes_by_another_convention_are_named():
+    found = diagnose(type("S", (Subtracted,), {"decay": lambda self, w: self.wd * w}), "momentum",
+                     names={"weight_decay": "wd"})
+    assert set(found.causes) == {"momentum/lr-inside", "decay-decoupled", "decay-not-times-lr"}
+
+
+@pytest.mark.parametrize("top, causes", [("m", ()), ("g", ("numerator-is-gradient",))])
+def test_constants_of_single_precision_are_forgiven_and_said(top, causes):
+    def student(w, g, m, v, t, *, lr, beta1, beta2, eps):
+        b1, b2 = np.float32(beta1), np.float32(beta2)
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+        top_ = m / (1 - b1**t) if top == "m" else g
+        return w - np.float32(lr) * top_ / (np.sqrt(v / (1 - b2**t)) + np.float32(eps)), m, v
+
+    found = diagnose(student)
+    assert found.causes == causes and 0 < found.residual < 1e-5
+    assert any("six digits" in note for note in found.notes)
+
+
+def test_more_than_rounding_is_not_forgiven():
+    assert diagnose(lambda w, g, lr: w - 1.0001 * lr * g, rule="sgd").verdict == "unknown"
+
+
+def test_the_numbers_of_another_rule_are_said_to_be_so():
+    class RMSprop(Subtracted):
+        def __init__(self, params, lr=0.1, alpha=0.9, eps=1e-8):
+            super().__init__(params, lr, alpha)
+            self.eps = eps
+
+        def step(self):
+            for k, p in enumerate(self.params):
+                v = self.velocities[k]
+                v[...] = self.momentum * v + (1 - self.momentum) * p.grad**2
+                p.data = p.data - self.lr * p.grad / (np.sqrt(v) + self.eps)
+    found = diagnose(RMSprop, rule="sgd")
+    assert found.verdict == "unknown" and found.causes == ()
+    assert any("the numbers of rmsprop/torch" in note for note in found.notes)
+    # one that takes momentum is not called gradient descent because it can do without
+    found = diagnose(type("S", (Subtracted,), {"step": lambda self: [
+        p.data.__isub__(np.tanh(self.momentum) * p.grad) for p in self.params]}), rule="momentum")
+    assert found.verdict == "unknown" and not any("numbers of" in n for n in found.notes)

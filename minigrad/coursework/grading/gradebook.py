@@ -25,7 +25,8 @@ def gradescope(grade, seconds=None):
             output += advice(finding, grade.hints)
         tests.append({
             "name": check.title, "number": str(number), "score": round(checked.earned, 4),
-            "max_score": check.most, "status": "passed" if checked.right or checked.carried else "failed",
+            "max_score": check.most,
+            "status": "passed" if checked.right or checked.carried else "failed",
             "output": "\n".join(output), "output_format": "text",
             "visibility": "hidden" if check.hidden else "visible"})
     extra = {"misconceptions": grade.misconceptions, "seed": grade.seed}
