@@ -15,6 +15,7 @@ EXAMPLES = {
   {0} diagnose optim.py:adam
   {0} diagnose optim.py:f --rule momentum --convention ema
   {0} diagnose trace.csv --rule adamw --hint concept
+  {0} diagnose trace.csv --set lr=0.1 --set beta2=0.99
   {0} diagnose engine.py:Value --rule autograd
   {0} diagnose layer.py:affine --rule backward --inputs 4x3,3x5,5
   {0} diagnose cs231n/adam \\
@@ -22,7 +23,8 @@ EXAMPLES = {
   {0} diagnose checks  (lists the known checks)
 
 FILE.py is RUN: diagnose only files that you trust. A trace has columns step,
-parameter, index, value, gradient (.csv), or is .json or .npz. A layer affine is
+parameter, index, value, gradient (.csv), and lr, beta1, ... if it knows them,
+or is .json or .npz. A layer affine is
 affine_forward and affine_backward, or an object with both methods. The exit
 code is 0 if the numbers are right, by this convention or another, else 1; it is
 2 if there was nothing to diagnose.""",
@@ -66,6 +68,8 @@ def add_diagnose(parser):
     add("--quantity", metavar="NAME", help="of a check: what it printed")
     add("--number", metavar="X",
         help="of a check: the number it printed, with all its digits (--number=-1e-3)")
+    add("--set", action="append", metavar="lr=0.1", dest="settings",
+        help="of a trace: a hyperparameter that it does not give (may be repeated)")
     add("--most", type=whole(0), metavar="N",
         help="of a check: how many mistakes to combine at most (default: 2)")
 

@@ -390,6 +390,12 @@ MLP_WRONG = [
      '''    loss, grads = gradients(params, x, y)
     for _ in range(steps):
 '''),
+    (['lr-squared'],
+     'lr * grads[i]',
+     'lr * (lr * grads[i])'),
+    (['factor-two'],
+     'dz = dz / N',
+     'dz = dz / N * 2'),
 ]
 # fmt: on
 

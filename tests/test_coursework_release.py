@@ -138,6 +138,16 @@ def test_a_class_gives_one_table_and_a_histogram(tmp_path):
         "=cat.txt", "ann.txt", "bob.txt", "dan.txt", "eve.txt"]
 
 
+def test_what_another_course_defines_is_counted_once(tmp_path):
+    """It has two names, whose it is and what it is here; grades.csv keeps both."""
+    (tmp_path / "ann.py").write_text(wrong("optimizers", "momentum/ema"))
+    room = classroom.grade_class(os.path.join(FOLDER, "optimizers"), str(tmp_path))
+    first, second = room.grades["ann"].misconceptions
+    assert {first, second} == {"momentum/ema", "momentum-averaged"}
+    assert room.histogram == {first: 1}
+    assert f"{first} {second}\n" in room.csv()
+
+
 @pytest.fixture
 def class_zip(tmp_path):
     path = tmp_path / "class.zip"

@@ -215,8 +215,11 @@ def test_a_velocity_may_have_the_other_sign():
 
 
 def test_two_mistakes_by_another_convention_are_named():
-    found = diagnose(type("S", (Subtracted,), {"decay": lambda self, w: self.wd * w}), "momentum",
-                     names={"weight_decay": "wd"})
+    def step(self):
+        for k, p in enumerate(self.params):
+            self.velocities[k] = self.momentum * self.velocities[k] - self.lr * p.grad
+            p.data = p.data - self.wd * p.data + self.velocities[k]
+    found = diagnose(type("S", (Subtracted,), {"step": step}), "momentum")
     assert set(found.causes) == {"momentum/lr-inside", "decay-decoupled", "decay-not-times-lr"}
 
 
@@ -255,3 +258,80 @@ def test_the_numbers_of_another_rule_are_said_to_be_so():
     found = diagnose(type("S", (Subtracted,), {"step": lambda self: [
         p.data.__isub__(np.tanh(self.momentum) * p.grad) for p in self.params]}), rule="momentum")
     assert found.verdict == "unknown" and not any("numbers of" in n for n in found.notes)
+
+
+# fmt: off
+COPIED = {  # what stands in the line of the biases
+    "parameters['W' + l] - lr * grads['db' + l]": "parameters-mixed-up",
+    "parameters['b' + l] - lr * grads['dW' + l]": "parameters-mixed-up",
+    "parameters['b' + l] - lr * (grads['dW' + l] + wd * parameters['b' + l])":
+        "parameters-mixed-up",
+    "parameters['b' + l] - lr * grads['db' + l]": "decay-skips-parameters",
+}
+# fmt: on
+
+
+@pytest.mark.parametrize("line", COPIED)
+def test_lines_copied_for_biases_are_told_from_those_of_weights(line):
+    decay = ", wd" * ("wd" in line or "skips" in COPIED[line])
+    more = " + wd * parameters['W' + l]" * bool(decay)
+    space = {}
+    exec(f"""
+def update(parameters, grads, lr{decay}):
+    for l in "12":
+        parameters["W" + l] = parameters["W" + l] - lr * (grads["dW" + l]{more})
+        parameters["b" + l] = {line}
+    return parameters
+""", space)
+    found = diagnose(space["update"], rule="sgd")
+    assert found.causes == (COPIED[line],) and found.first_difference.parameter == 1
+
+
+# --- optimizers that change nothing: they return moves, or states ---------------------------------
+
+def pair_of_functions(lr, momentum=0.9):
+    def init(params):
+        return [np.zeros_like(p) for p in params]
+
+    def update(grads, state, params=None):
+        state = [momentum * s + g for s, g in zip(state, grads)]
+        return [-lr * s for s in state], state
+    return type("Pair", (), {"init": staticmethod(init), "update": staticmethod(update)})
+
+
+def three_functions(step_size, momentum=0.9, faulty=False):
+    def update(i, g, state):
+        w, v = state
+        v = momentum * v + (1 - momentum * faulty) * g
+        return w - step_size * v, v
+    return lambda w: (w, np.zeros_like(w)), update, lambda state: state[0]
+
+
+def test_functions_without_side_effects_are_run():
+    assert diagnose(pair_of_functions, "momentum").verdict == "correct"
+    assert diagnose(three_functions, "momentum").verdict == "correct"
+    wrong = diagnose(lambda lr, momentum: three_functions(lr, momentum, True), "momentum")
+    assert wrong.causes == ("momentum/ema",)
+
+
+@pytest.mark.parametrize("name, rule, causes", [
+    ("sgd", "sgd", ()), ("sgd", "momentum", ()), ("sgd", "nesterov", ()), ("adam", "adam", ()),
+    ("adamw", "adamw", ()), ("amsgrad", "amsgrad", ("amsgrad/corrected",)),
+    ("rmsprop", "rmsprop", ("rmsprop/eps-inside",)),
+    ("adagrad", "adagrad", ("adagrad/starts-at-0.1",))])
+def test_optax_is_taken_as_it_is(name, rule, causes):
+    optax = pytest.importorskip("optax")  # in single precision or double, as jax is set
+    assert diagnose(getattr(optax, name), rule).causes == causes
+
+
+def test_a_dictionary_of_arrays_may_be_given_to_the_maker():
+    class Momentum:
+        def __init__(self, params, lr=0.1, momentum=0.9):
+            self.params, self.lr, self.momentum = params, lr, momentum
+            self.v = {name: np.zeros_like(w) for name, w in params.items()}
+
+        def step(self, grads):
+            for name, g in grads.items():
+                self.v[name] = self.momentum * self.v[name] - self.lr * g
+                self.params[name] = self.params[name] + self.v[name]
+    assert diagnose(Momentum, "momentum", "cs231n").verdict == "correct"

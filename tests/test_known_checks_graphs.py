@@ -305,5 +305,6 @@ def test_the_command_lists_checks_and_speaks_json(capsys):
     assert told("cs231n/adam", "--quantity", "next_w error", "--number", "0.2072", "--json") == 1
     answer = json.loads(capsys.readouterr().out)
     assert answer["causes"] == ["no-bias-correction"] and answer["verdict"] == "mistake"
-    assert set(answer) == {"verdict", "causes", "ties", "first_difference", "residual", "hints"}
+    assert set(answer) == {"verdict", "causes", "ties", "first_difference", "residual", "hints",
+                           "notes"}
     assert "m_hat" in answer["hints"]["formula"]

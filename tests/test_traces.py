@@ -112,3 +112,47 @@ def test_printed_significant_digits_are_a_relative_tolerance():
         for text in texts:
             digits.value(text)
         assert digits.tolerance()[1] == pytest.approx(0.501e-2)
+
+
+def printed_trace(rule, decimals, seed, sign=1):
+    """A run of its own, by NumPy, printed with few digits."""
+    random = np.random.default_rng(seed)
+    w, b, weights, gradients = random.normal(size=3), 0, [], []
+    weights.append(w)
+    for _ in range(6):
+        g = random.normal(size=3)
+        b = 0.8 * b + g if rule == "momentum" else g
+        w = w - sign * 0.05 * b
+        weights.append(w)
+        gradients.append(g)
+    options = {"lr": 0.05, **({"momentum": 0.8} if rule == "momentum" else {})}
+    return {"parameters": {"w": np.round(weights, decimals)},
+            "gradients": {"w": np.round(gradients, decimals)}, "hyperparameters": options}
+
+
+@pytest.mark.parametrize("decimals", [2, 3, 4, 5])
+@pytest.mark.parametrize("rule", ["sgd", "momentum"])
+def test_rounded_numbers_of_a_right_optimizer_are_right(rule, decimals):
+    for seed in range(3):
+        trace = printed_trace(rule, decimals, seed)
+        assert diagnose(trace, rule=rule, decimals=decimals).verdict == "correct"
+        assert diagnose(trace, rule=rule).verdict == "correct"  # the digits are seen
+        wrong = diagnose(printed_trace(rule, decimals, seed, -1), rule=rule)
+        assert "ascent" in {wrong.causes[0], *(tie[0] for tie in wrong.ties)}
+
+
+def test_hyperparameters_that_were_assumed_are_told():
+    trace = printed_trace("momentum", 4, 0)
+    del trace["hyperparameters"]["momentum"]
+    found = diagnose(trace, rule="momentum", most=1)
+    assert found.assumed["momentum"] == 0.9 and "momentum = 0.9" in found.notes[0]
+    assert str(found).index("not given") < str(found).index("First difference")
+    trace = printed_trace("sgd", 4, 0)
+    del trace["hyperparameters"]["lr"]
+    found = diagnose(trace, rule="sgd")
+    assert found.verdict == "correct" and "0.05 explains" in found.notes[-1]
+
+
+def test_columns_of_a_csv_may_be_hyperparameters(tmp_path):
+    text = "step,w,grad,lr\n0,1.0,,\n1,0.5,1,.5\n2,0.3,.4,.5\n"
+    assert diagnose(written(tmp_path, text), rule="sgd").verdict == "correct"

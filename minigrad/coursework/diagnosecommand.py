@@ -55,7 +55,10 @@ def diagnosis_of(options):
     if os.path.splitext(what)[1].lower() in TRACES:
         if not os.path.isfile(what):
             raise Refusal(f"cannot read {what}", "give the path of a trace", code=2)
-        return diagnose(what, **rule)
+        return diagnose(what, **rule, hyperparameters=settings_of(options))
+    if settings_of(options):
+        raise Refusal(f"--set {options.settings[0]} is for a trace, and {what} is none",
+                      "the hyperparameters of code are those of the probe", code=2)
     if options.rule == "backward":
         return diagnosis_of_layer(what, options)
     student = named_in_file(what)
@@ -63,6 +66,19 @@ def diagnosis_of(options):
         usual = options.convention if ACCEPTED.get(options.convention) else None
         return diagnose_autograd(student, convention=usual)
     return diagnose(student, **rule)
+
+
+def settings_of(options):
+    """{"lr": 0.1} of --set lr=0.1. Raises Refusal."""
+    found = {}
+    for word in getattr(options, "settings", None) or ():
+        name, _, value = word.partition("=")
+        try:
+            found[name.strip()] = float(value)
+        except ValueError:
+            raise Refusal(f"--set needs a name and a number, got {word!r}", "--set lr=0.1",
+                          code=2) from None
+    return found
 
 
 def diagnosis_of_layer(what, options):
@@ -167,6 +183,7 @@ def as_json(diagnosis):
             "ties": [list(tie) for tie in diagnosis.ties],
             "first_difference": None if first is None else plain(first._asdict()),
             "residual": plain(diagnosis.residual),
+            "notes": list(getattr(diagnosis, "notes", ())),
             "hints": {level: diagnosis.hint(level) for level in LEVELS}}
 
 

@@ -15,7 +15,12 @@ VERDICTS = {
 }
 
 # fmt: off
-LEGEND = {  # names that stand in a student's lines, but not in the rule's
+LEGEND = {  # names in lines that are not those of a textbook
+    "next_m": "what is kept as m for the next step",
+    "next_v": "what is kept as v for the next step",
+    "next_b": "what is kept as b for the next step",
+    "next_G": "what is kept as G for the next step",
+    "next_v_max": "what is kept as v_max for the next step",
     "t_first": "t of the first step, for ever",
     "t_each": "a count that goes on at every parameter",
     "lr_first": "the learning rate of the first step, for ever",
@@ -40,6 +45,8 @@ LEGEND = {  # names that stand in a student's lines, but not in the rule's
     "compounded": "all corrections so far, multiplied",
     "position": "number of the parameter, from 0",
     "last": "number of the last parameter",
+    "w_other": "the parameter before this one",
+    "g_other": "the gradient of the parameter before this one",
 }
 SAID_IN_WORDS = {  # what no line shows
     "gradient-mutated": "The gradient that the step is given is another one afterwards.",

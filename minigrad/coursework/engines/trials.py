@@ -29,7 +29,7 @@ def observed(adapter, graph):
             found = {"value": adapter.data(values["y"])}
     except LACKING as error:
         return "lacks", told(error)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return "raises", told(error)
     try:
         with np.errstate(all="ignore"):
@@ -136,6 +136,6 @@ def too_deep(adapter):
         adapter.backward(y)
     except RecursionError as error:
         return told(error)
-    except Exception:
+    except (Exception, SystemExit):
         pass  # is told elsewhere
     return None

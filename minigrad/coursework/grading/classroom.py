@@ -12,6 +12,7 @@ import os
 import tempfile
 import zipfile
 
+from minigrad.coursework.grading.findings import is_convention
 from minigrad.coursework.grading.grader import Grader, seed_of
 from minigrad.coursework.grading.reporting import points, report
 
@@ -65,8 +66,8 @@ class Classroom:
     @property
     def histogram(self):
         """{id: how many students}, most frequent first."""
-        counts = collections.Counter(id for grade in self.grades.values()
-                                     for id in grade.misconceptions)
+        counts = collections.Counter(id for grade in self.grades.values() for id in dict.fromkeys(
+            id for finding in grade.findings for id in counted(finding)))
         return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
     @property
@@ -109,6 +110,12 @@ class Classroom:
             lines += [f"{id[:40]:<{width}} {count:>4}  {'#' * max(1, round(scale * count))}"
                       for id, count in counts.items()]
         return "\n".join(lines) + "\n"
+
+
+def counted(finding):
+    """The ids under which a finding is counted: what is right in another course has two names, and
+    goes by the first."""
+    return finding.ids[:1] if is_convention(finding.ids[:1]) else finding.ids
 
 
 def cell(text):

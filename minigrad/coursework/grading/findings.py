@@ -16,6 +16,7 @@ from minigrad.coursework.optimizers.diagnosis import explained
 from minigrad.coursework.optimizers.mistakes import MISTAKES
 from minigrad.coursework.optimizers.reference import CONVENTIONS
 from minigrad.coursework.optimizers.search import Record
+from minigrad.coursework.optimizers.watch_ahead import first_undefined
 
 TOGETHER = 2    # mistakes of a rule that are looked for together; three take seconds
 SECONDS = 2     # for the search in an engine
@@ -75,7 +76,7 @@ def of_rule(group, checks, outcomes, seed, before=()):
     """The Finding for checks of one update rule."""
     records = [record for record in (seen_of(check, outcomes[check.name], seed)
                                      for check in checks) if record]
-    if not records:
+    if all(record.run.name == "first step" for record in records):  # or there are none
         return Finding(group, "failed")
     rule, asked = checks[0].rule, checks[0].convention
     tired = any(finding.verdict == "unknown" for finding in before)  # adamw, after adam
@@ -127,8 +128,11 @@ def is_convention(ids):
 
 
 def seen_of(check, outcome, seed):
-    """The Record of what a submission did; None where it gave no weights."""
+    """The Record of what a submission did; None where it gave no weights. A start from nothing that
+    divides by zero gives what NumPy would: no number."""
     run, values = check.run_for(seed), outcome.values
+    if outcome.failure and outcome.failure["type"] == "ZeroDivisionError" and run.name == "cold":
+        return first_undefined(run._replace(name="first step"), (1e-9, 1e-7))
     shape = (len(run.gradients), len(run.weights))
     weights = values.get("w")
     if isinstance(weights, str) or np.shape(weights)[2:] != run.weights[0].shape:

@@ -79,7 +79,7 @@ class Layer:
                 if set(fresh) <= set(names) and [*fresh] != names[:len(fresh)]:
                     return self.forward(**fresh)
                 return self.forward(*fresh.values())
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ForwardError(f"{called(self.forward, 'forward')} failed with {told(values)}: "
                                f"{type(error).__name__}: {error}; {cure(error, 'forward')}"
                                ) from error
@@ -118,7 +118,7 @@ class Layer:
         try:
             with np.errstate(all="ignore"):
                 return self.backward(*handed, **keywords)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             shapes = ", ".join(str(np.shape(g)) for g in upstreams)
             raise StudentError(f"{called(self.backward, 'backward')} failed with inputs "
                                f"{told(values)} and dout {shapes}: {type(error).__name__}: {error}"

@@ -263,7 +263,7 @@ def oblong(layer, values, rng):
             fresh = next(n for n in itertools.count(3) if n not in used)
             groups = (group for k in (1, 2, 3) for group in itertools.combinations(same, k))
             found = next((group for group in itertools.islice(groups, 60)
-                          if len(group) < len(same)
+                          if len(group) < len(same) and not torn(group, same, values)
                           and runs(layer, resized(values, {**sizes, **dict.fromkeys(group, fresh)},
                                                   rng))), None)
             if found is None:
@@ -272,6 +272,14 @@ def oblong(layer, values, rng):
             used.add(fresh)
             same = [axis for axis in same if axis not in found]
     return resized(values, sizes, rng) if sizes else None
+
+
+def torn(group, same, values):
+    """Would labels be one for each row no more? A forward that goes by len(y) takes no notice, and
+    leaves rows out. group: axes that get another size, of those of the same size."""
+    labels = [(name, i) for name, i in same if not differentiable(values[name])]
+    return any((axis in group) != (other in group) for axis in labels for other in same
+               if other[1] == axis[1])
 
 
 def square(layer, values, rng):

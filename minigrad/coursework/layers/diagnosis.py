@@ -44,6 +44,8 @@ Difference = namedtuple("Difference", "input index yours right")
 Finding = namedtuple("Finding", "claims first worst only_kinks")
 
 AT_ZERO = ("relu-gradient-at-zero",)
+ONE_USE, PASSED_ON = ("overwrites-gradient",), ("local-derivative-missing",)
+CHANGES = ("cache-changed",)  # then there are no numbers to explain
 NOISE = 1e-10  # rounding of the output, over the step of the differences
 AVERAGED = {("mean-for-sum",), ("broadcast-averaged",)}
 AVERAGES = ("the gradients of the parameters are averaged over the batch, as deeplearning.ai and "
@@ -54,11 +56,11 @@ class BackwardDiagnosis(Found):
     """What diagnose_backward found: print() it.
 
     verdict: "correct", "convention" (another subgradient at a kink, or averages over the batch,
-    as some courses define them), "mistake" or "unknown". causes: ids. by_input: {input: (id, what
-    exactly)}, two ids joined by " + ". ties: other sets of ids with the same numbers.
-    first_difference: (input, index, yours, right). residual: the largest unexplained relative
-    difference. unexplained: inputs whose gradient no known mistake gives. notes: what else was
-    seen, and what could not be told apart.
+    as some courses define them), "mistake" or "unknown". causes: ids, none of them if a gradient
+    stays unknown. by_input: {input: (id, what exactly)}, two ids joined by " + ". ties: other sets
+    of ids with the same numbers. first_difference: (input, index, yours, right). residual: the
+    largest unexplained relative difference. unexplained: inputs whose gradient no known mistake
+    gives. notes: what else was seen, and what could not be told apart.
     """
 
     def __init__(self, chosen, others, first, residual, unexplained, notes=(), averaged=False):
@@ -66,12 +68,14 @@ class BackwardDiagnosis(Found):
         self.unexplained, self.notes = unexplained, tuple(notes)
         self.by_input = {name: (" + ".join(ids), detail) for name, (ids, detail) in chosen.items()}
         self.ids = {name: ids for name, (ids, _) in chosen.items()}
-        self.causes = union(self.ids)
+        known = union(self.ids)
+        self.causes = known if not unexplained else CHANGES if CHANGES[0] in known else ()
         self.others = others
         self.ties = [union({**self.ids, name: ids}) for name, sets in others.items()
-                     for ids in sets]
+                     for ids in sets if not unexplained]
         known = averaged or all(BY_ID[cause].course for cause in self.causes)
-        self.verdict = ("unknown" if unexplained else "correct" if not self.causes
+        self.verdict = ("unknown" if unexplained and not self.causes else
+                        "correct" if not self.causes
                         else "convention" if known else "mistake")
 
     def where(self):
@@ -235,6 +239,8 @@ def matches(yours, at, name, bent, tolerance):
                 if "." not in text or "/" in text or "shape" in text:
                     claim((fault.id, *ids), (form.key, key), "; ".join(filter(None, (form.text,
                                                                                     text))))
+    if any(isinstance(key, tuple) and key[0] == "use" for key in found.get(ONE_USE, ())):
+        found.pop(PASSED_ON, None)  # dout itself is what one of several uses contributes
     return found
 
 

@@ -1,8 +1,8 @@
 """The known mistakes of a layer's backward: a table, one row each.
 
-The one trick: a row names a function that makes the wrong gradient (layer_forms, layer_formulas).
-If the student's numbers are a constant times that gradient, the constant is a second mistake, and
-`constants` gives it a name: 1/x.shape[0], 2, sqrt(2), 1 - p.
+The one trick: a row names a function that makes the wrong gradient (in forms.py, formulas.py or
+uses.py). If the student's numbers are a constant times that gradient, the constant is a second
+mistake, and `constants` gives it a name: 1/x.shape[0], 2, sqrt(2), 1 - p.
 """
 
 from collections import namedtuple
@@ -12,6 +12,7 @@ import numpy as np
 
 from minigrad.coursework.layers import forms as form
 from minigrad.coursework.layers import formulas as formula
+from minigrad.coursework.layers import uses
 from minigrad.coursework.layers.forms import NEAR
 
 LayerFault = namedtuple("LayerFault", "id title concept formula source forms course",
@@ -184,7 +185,8 @@ FAULTS = (
         form.passed_on, formula.product_forms("local-derivative-missing")),
     row("overwrites-gradient", "only one of several contributions has arrived",
         "Each use of an entry contributes: contributions are added.",
-        "dx += ..., not dx = ..., inside the loop", NOTES, form.overwritten),
+        "dx += ..., not dx = ..., inside the loop", NOTES,
+        form.overwritten, uses.of_one_use),
     row("upstream-changed-before-use", "dout is summed, averaged or changed before it is used",
         "Each entry of dout belongs to one entry of the output, and stays with it.",
         "use dout as it arrives", "derived", form.upstream_forms),
@@ -218,12 +220,13 @@ def constants(k, at, name):
     """[(ids, key, text)] of a factor k: every name that it has, the plainest first."""
     found = [(ids, key, text) for ids, key, text, number in names_of(at, name)
              if np.isclose(k, number, rtol=NEAR, atol=0)]
-    if not found:
-        simple = Fraction(k).limit_denominator(64)
-        exact = simple and np.isclose(float(simple), k, rtol=NEAR, atol=0)
-        text = f"times {simple if exact else format(k, '.5g')}"
-        found.append((("constant-factor",), text, text))
-    return found
+    simple = Fraction(k).limit_denominator(64)
+    exact = simple and np.isclose(float(simple), k, rtol=NEAR, atol=0)
+    text = f"times {simple if exact else format(k, '.5g')}"  # what is a size here is but a 3 there
+    named = found and all(len(ids) > 1 for ids, _, _ in found)  # two names say more than "-4"
+    plain = [] if named else [(("constant-factor",), text, text)]
+    size = any(ids == ("constant-factor",) and key[0] == "*" for ids, key, _ in found)
+    return [*plain, *found] if size else [*found, *plain]
 
 
 def names_of(at, name):
@@ -234,13 +237,14 @@ def names_of(at, name):
     yield (flipped,), "-1", "", -1.0
     yield ("factor-two", flipped), "-2", "times -2", -2.0
     yield ("factor-two", flipped), "-1/2", "times -1/2", -0.5
-    copies = form.copies(at, name)
+    copies, alone = form.copies(at, name), entrywise(at, name)
     means = {n: "broadcast-averaged" if n == copies else "mean-for-sum" for _, n in sizes(at)}
     if copies and copies > 1 and copies not in means:
         yield ("broadcast-averaged",), "copies", f"divided by {copies}, its copies", 1 / copies
     for label, n in sizes(at):
         yield (means[n],), f"/{label}", f"divided by {n} = {label}", 1 / n
-        yield ("sum-for-mean",), f"*{label}", f"times {n} = {label}", float(n)
+        what = "constant-factor" if alone else "sum-for-mean"
+        yield (what,), f"*{label}", f"times {n} = {label}", float(n)
     for label, n in sizes(at):
         yield (means[n], flipped), f"-/{label}", f"divided by -{n}, {label}", -1 / n
         yield ("sum-for-mean", flipped), f"-*{label}", f"times -{n}, {label}", -float(n)
@@ -275,6 +279,12 @@ def sizes(at):
     threes = [(f"{n}.size / {n}.shape[1]", x.size // max(x.shape[1], 1)) for n, x in arrays
               if x.ndim > 2]
     return [(label, n) for label, n in (*shapes, *totals, *windows, *threes) if n > 1]
+
+
+def entrywise(at, name):
+    """Does forward work entry by entry, so that it can have taken no mean?"""
+    depends = np.abs(at.J[name].reshape(at.out.size, -1)) > 1e-9
+    return at.out.size > 1 and bool((depends.sum(axis=1) < 2).all())
 
 
 def subtrahend(at, name):

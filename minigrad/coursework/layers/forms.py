@@ -136,7 +136,7 @@ def overwritten(yours, at, name):
     if at.arrays[name].shape == at.g.shape and diagonal(at, name) is None:
         yield Form("skip", "what goes straight on, past a branch (x + f(x)), has not arrived",
                    yours, at.right[name] - at.g)
-    if not 1 < at.g.ndim < 5 or J.size > MOST or yours.shape != at.right[name].shape:
+    if not 0 < at.g.ndim < 5 or J.size > MOST or yours.shape != at.right[name].shape:
         return
     touched = np.abs(J) > 1e-8
     yield from last_of_loops(yours, at, name, touched)

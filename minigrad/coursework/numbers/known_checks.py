@@ -22,18 +22,11 @@ from minigrad.coursework.numbers.graphs import GraphCheck
 from minigrad.coursework.numbers.runs import RunCheck
 from minigrad.coursework.optimizers.diagnosis import changed_lines
 from minigrad.coursework.optimizers.mistakes import MISTAKES, RARER
-from minigrad.coursework.optimizers.reference import CONVENTIONS
+from minigrad.coursework.optimizers.reference import ALIASES, CONVENTIONS
 from minigrad.coursework.optimizers.search import plain
 
 FILES = Path(__file__).parent / "files"
 RIGHT = 1e-6  # a relative error below this means: right
-# fmt: off
-ALIASES = {  # other names of courses
-    "needle": "cmu10414", "cmu10-414": "cmu10414", "10-414": "cmu10414", "dlsys": "cmu10414",
-    "cmu11-785": "cmu11785", "11-785": "cmu11785", "dlai": "deeplearning.ai",
-    "tll": "little-learner", "torch": "pytorch",
-}
-# fmt: on
 
 NumberDifference = namedtuple("NumberDifference", "quantity expected got")
 

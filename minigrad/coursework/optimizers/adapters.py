@@ -16,6 +16,7 @@ it does not take is not tested: the reference then uses the value that the code 
 See coursework.layouts for what parameters can look like and how to write an adapter.
 """
 
+import dis
 import inspect
 import re
 import textwrap
@@ -23,9 +24,10 @@ import textwrap
 import numpy as np
 
 from minigrad.coursework.optimizers import restoring, watch_classes
-from minigrad.coursework.optimizers.layouts import FLOAT32, FLOAT64, LAYOUTS, SCALARS, layouts_for
+from minigrad.coursework.optimizers.layouts import LAYOUTS, SCALARS, layouts_for
 from minigrad.coursework.optimizers.naming import (
     fixed_in,
+    functions_in,
     guessed,
     parameters_of,
     plain_name,
@@ -35,8 +37,9 @@ from minigrad.coursework.optimizers.naming import (
 )
 from minigrad.coursework.optimizers.probes import cold_run, settings_for, warm_run
 from minigrad.coursework.optimizers.reference import FAMILIES, settings_of
-from minigrad.coursework.optimizers.search import FirstDifference, Record
+from minigrad.coursework.optimizers.search import nothing_finite
 from minigrad.coursework.optimizers.traces import is_trace, read_trace
+from minigrad.coursework.optimizers.watch_ahead import is_undefined, records_ahead
 from minigrad.coursework.optimizers.watch_functions import (
     CONFIGS,
     GRADIENTS,
@@ -48,6 +51,7 @@ from minigrad.coursework.optimizers.watch_functions import (
     roles_of,
     tried_packs,
 )
+from minigrad.coursework.optimizers.watching import Misfit, rate_stays, record_of, watched
 
 KINDS = ("cs231n", "rule", "function", "class", "object")
 
@@ -106,7 +110,7 @@ def observed(student, rule, kind=None, names=None, seed=0, layout=None):
                     continue  # it works with arrays, but not well
                 try:
                     found = trial.watched(maker, four)
-                except Exception as error:  # a student's code may fail in any way
+                except (Exception, SystemExit) as error:  # a student's code may fail in any way
                     failures.append((how, error))
                     continue
                 if found.moved == 2:
@@ -138,10 +142,6 @@ def told(student, failures):
 def furthest(failures):
     """The (form, error) of what came furthest: in the student's own code, if any did."""
     return max(failures, key=lambda one: getattr(one[1], "steps", -1))
-
-
-class Misfit(ValueError):
-    """The student's code ran, but what it gave are no weights."""
 
 
 class Found:
@@ -227,20 +227,42 @@ class Trial:
         notes = ["not taken, so not tested: " + ", ".join(missing)] * bool(missing)
         if hasattr(driver, "optimizer"):
             cold = self.with_its_own(driver.optimizer, cold)
-        lasting = rate_stays(make, cold)
-        cold, seen = watched(driver, cold, outside, lasting)
+        try:
+            lasting = rate_stays(make, cold)
+            cold, seen = watched(driver, cold, outside, lasting)
+        except Exception as error:
+            if not is_undefined(error):
+                raise
+            return self.ahead(make, cold, notes, error)
         records = [record_of(cold, seen)]
         warm = self.warm(make, driver, cold, four)
         if warm is not None:
             driver, run = warm
             try:
                 records.insert(0, record_of(*watched(driver, run, outside, lasting)))
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 error.run = "warm"
                 raise
+        elif nothing_finite(records) and (found := self.ahead(make, cold, notes)):
+            return found
         elif FAMILIES[self.rule].states:
             notes.append("only a start from nothing was tested: its states could not be set")
         return Found(records, notes, outside)
+
+    def ahead(self, make, cold, notes, error=None):
+        """What a student does whose first step is undefined, as a Found. Where it has no count to
+        be moved on, the error is raised, or it is None if there was none."""
+        outside = {}
+        try:
+            records = records_ahead(make, cold, outside)
+        except (Exception, SystemExit):  # then the count of steps was not what made it fail
+            if error is None:
+                return None
+            raise error from None
+        how = "is NaN from" if error is None else f"fails ({type(error).__name__}: {error}) at"
+        said = (f"a start from nothing {how} its first step; it was also run with its count of "
+                "steps moved on by one")
+        return Found(records, [*notes, said], outside)
 
     def with_its_own(self, optimizer, run):
         """The Run with the hyperparameters that the optimizer has fixed itself."""
@@ -303,102 +325,53 @@ def shaped(run, seed, four, states=()):
                         states=[*run.states, *other.states])
 
 
-def rate_stays(make, run):
-    """Is the learning rate beyond reach, once an optimizer is made? Told by trying."""
-    weights = []
-    for factor in (1, 0.5):
-        driver = make(run)
-        if factor != 1:
-            try:
-                if not driver.set_rate(run.settings[0]["lr"] * factor):
-                    return True
-            except Exception:  # a property that cannot be set
-                return True
-            driver.run = run._replace(settings=[{**run.settings[0],
-                                                 "lr": run.settings[0]["lr"] * factor}])
-        driver.step(0, [g.copy() for g in run.gradients[0]])
-        weights.append(driver.weights())
-    return all(np.array_equal(x, y, equal_nan=True) for x, y in zip(*weights))
-
-
-def watched(driver, run, outside, lasting=False):
-    """(Run, what was seen): every step, with the weights and what can be seen of the states."""
-    if lasting:
-        run = run._replace(settings=run.settings[:1] * len(run.settings))
-    driver.run, seen, handed = run, [], []
-    for i, gradients in enumerate(run.gradients):
-        if i and run.settings[i]["lr"] != run.settings[i - 1]["lr"]:
-            driver.set_rate(run.settings[i]["lr"])
-        given = [g.copy() for g in gradients]
-        try:
-            driver.step(i, given)
-        except Exception as error:
-            error.steps = i
-            raise
-        holder = getattr(driver, "holder", None)
-        handed += [(i, k, *pair) for k, pair in enumerate(zip(gradients, given))]
-        for after in (given, holder.gradients() if holder else ()):
-            for k, pair in enumerate(zip(gradients, after)):
-                noted(outside, run, i, k, *pair)
-        weights, states = driver.weights(), driver.seen_states()
-        for w, start in zip(weights, run.weights):
-            if w is None or w.shape != start.shape:
-                got = "no array" if w is None else w.shape
-                raise Misfit("the optimizer returned weights of another shape than it got: "
-                             f"{got}, not {start.shape}")
-        seen.append([{"w": np.array(w), **found} for w, found in zip(weights, states)])
-    for one in handed:  # m = g without a copy: a later step changes an earlier gradient
-        noted(outside, run, *one)
-    return run, seen
-
-
-def noted(outside, run, i, k, before, after):
-    """Notes a gradient that the student has changed. Setting it to zero or None is none of it."""
-    if after is None or after.shape != before.shape or not after.any():
-        return
-    wrong = np.argwhere(~np.isclose(before, after, rtol=1e-6, atol=0, equal_nan=True))
-    if len(wrong):
-        index = tuple(int(n) for n in wrong[0])
-        outside.setdefault("gradient-mutated", FirstDifference(
-            "g", run.t + i, k, index, float(before[index]), float(after[index]), False, run.name))
-
-
-def record_of(run, seen):
-    single = any(value.dtype == np.float32 for value in seen[0][0].values())
-    return Record(run, seen, FLOAT32 if single else FLOAT64)
-
-
 def options_taken(student, rule, kind, names):
     """{our name: the student's}: which hyperparameters of a rule the student takes."""
     wanted = settings_of(rule)
-    if kind == "cs231n":
-        spoken = strings_in(student) | {p.name for p in parameters_of(student)[3:]}
-        free = not guessed({"lr": 0}, spoken)  # hidden behind another function: the usual keys
-        usual = {"lr": "learning_rate", "eps": "epsilon", "alpha": "decay_rate"}
-        found = {name: usual.get(name, name) for name in wanted
-                 if name != "weight_decay"} if free else guessed(wanted, spoken)
-    else:
-        parameters = parameters_of(student)
-        spoken = {p.name for p in parameters}
-        if kind == "function" and any(plain_name(p.name) in CONFIGS for p in parameters):
-            spoken |= strings_in(student)
-        bases = inspect.isclass(student) and len(parameters) > len(
-            inspect.signature(student).parameters)  # the names behind **kwargs are known
-        if any(p.kind is p.VAR_KEYWORD for p in parameters) and not bases:
-            said = strings_in(student)
-            spoken |= said if guessed({"lr": 0}, said) else (
-                set(wanted) - {"beta1", "beta2"} | {"betas"})
-        if "beta1" in wanted and "betas" in spoken:
-            wanted = {name: x for name, x in wanted.items() if name[:-1] != "beta"}
-            found = {"beta1": "betas", "beta2": "betas", **guessed(wanted, spoken)}
-        else:
-            found = guessed(wanted, spoken)
+    found = (keys_taken if kind == "cs231n" else named_options)(student, kind, wanted)
     accepted = {p.name for p in parameters_of(student)}
     loose = any(p.kind is p.VAR_KEYWORD for p in parameters_of(student))
     for name, theirs in names.items():
         if kind in ("rule", "class", "object") and theirs not in accepted and not loose:
             raise ValueError(f"names says that {name} is called {theirs!r}; the optimizer takes "
                              + ", ".join(sorted(accepted)))
-    found.update(names)
+    return {**found, **names}
+
+
+def keys_taken(student, kind, wanted):
+    """The hyperparameters that are keys of config, or arguments behind it."""
+    spoken = strings_in(student) | {p.name for p in parameters_of(student)[3:]}
+    if guessed({"lr": 0}, spoken):
+        return guessed(wanted, spoken)
+    usual = {"lr": "learning_rate", "eps": "epsilon", "alpha": "decay_rate"}
+    return {name: usual.get(name, name) for name in wanted if name != "weight_decay"}
+
+
+def named_options(student, kind, wanted):
+    """The hyperparameters that are arguments; those behind **kwargs only under other names."""
+    parameters = parameters_of(student)
+    spoken = {p.name for p in parameters}
+    if kind == "function" and any(plain_name(p.name) in CONFIGS for p in parameters):
+        spoken |= strings_in(student)
+    bases = inspect.isclass(student) and len(parameters) > len(
+        inspect.signature(student).parameters)  # the names behind **kwargs are known
+    loose = any(p.kind is p.VAR_KEYWORD for p in parameters) and not bases
+    found = {}
+    for names in (spoken, behind_keywords(student, spoken, wanted) if loose else ()):
+        left = {name: x for name, x in wanted.items() if name not in found}
+        if "beta1" in left and "betas" in names:
+            found |= {"beta1": "betas", "beta2": "betas"}
+            left = {name: x for name, x in left.items() if name not in found}
+        found |= guessed(left, names)
     return found
 
+
+def behind_keywords(student, spoken, wanted):
+    """Names that **kwargs may take: those which the code speaks of; the usual ones where it passes
+    everything on. What it only swallows is no hyperparameter."""
+    said = strings_in(student)
+    passed_on = any(one.opname == "CALL_FUNCTION_EX" for function in functions_in(student)
+                    for one in dis.get_instructions(function))
+    if guessed({"lr": 0}, said) or guessed({"lr": 0}, spoken) and not passed_on:
+        return said
+    return set(wanted) - {"beta1", "beta2"} | {"betas"}

@@ -14,7 +14,7 @@ import numpy as np
 
 from minigrad.coursework.hints import LEGEND, SAID_IN_WORDS, VERDICTS, asked
 from minigrad.coursework.optimizers.adapters import kind_of, observed, options_taken
-from minigrad.coursework.optimizers.layouts import MIXED
+from minigrad.coursework.optimizers.layouts import FLOAT64, MIXED
 from minigrad.coursework.optimizers.mistakes import MISTAKES
 from minigrad.coursework.optimizers.reference import (
     CONVENTIONS,
@@ -23,6 +23,12 @@ from minigrad.coursework.optimizers.reference import (
     conventions_of,
     names_read,
     simulated,
+)
+from minigrad.coursework.optimizers.rounding import (
+    Rounding,
+    center_and_spread,
+    gap_of,
+    over_copies,
 )
 from minigrad.coursework.optimizers.search import (
     FirstDifference,
@@ -33,7 +39,7 @@ from minigrad.coursework.optimizers.search import (
     plain,
     together,
 )
-from minigrad.coursework.optimizers.traces import read_trace
+from minigrad.coursework.optimizers.traces import trace_read
 from minigrad.markup import escaped, pre, table
 from minigrad.richtext import Shown
 
@@ -60,6 +66,7 @@ class Diagnosis(Shown):
     parts             of an unknown optimizer whose states are visible: {quantity: ids that explain
                       it, given all that came before it; None if none do}
     notes             what could not be tested
+    assumed           {hyperparameter: default} of what a trace does not give
     """
 
     def __init__(self, rule, convention, verdict, causes, ties, first_difference, residual,
@@ -67,7 +74,7 @@ class Diagnosis(Shown):
         self.rule, self.convention, self.verdict = rule, convention, verdict
         self.causes, self.ties, self.first_difference = causes, ties, first_difference
         self.residual, self.states_differ, self.notes = residual, states_differ, list(notes)
-        self.lines, self.parts = lines, parts or {}
+        self.lines, self.parts, self.assumed = lines, parts or {}, {}
 
     def hint(self, level="where"):
         """A hint: "where" the numbers part, the "concept" behind it, or the "formula".
@@ -104,12 +111,15 @@ class Diagnosis(Shown):
     def __str__(self):
         report = [f"{self.rule}, asked for as {self.convention}: {self.verdict.upper()}",
                   VERDICTS[self.verdict]]
-        report += ["", *(f"  {id}: {title_of(id)}" for id in self.causes)][:99 * len(self.causes)]
+        report += [f"Note: {note}" for note in self.notes[:bool(self.assumed)]]
+        if self.causes:
+            report += ["", *(f"  {id}: {title_of(id)}" for id in self.causes)]
         if self.verdict != "correct":
             report += ["", f"First difference. {self.where()}"]
         report += self.partly_explained()
         if self.lines:
             report += ["", *side_by_side(self.lines)]
+        report += [SAID_IN_WORDS[id] for id in self.causes if id in SAID_IN_WORDS]
         if self.ties:
             report += ["", "The same numbers, to the last digit seen, come from"]
             report += [f"  {' + '.join(tie)}" for tie in self.ties[:5]]
@@ -117,7 +127,7 @@ class Diagnosis(Shown):
             report.append(f"  ... and {len(self.ties) - 5} other sets")
         if self.states_differ:
             report.append("The weights are explained; a state is kept in another form.")
-        report += [f"Note: {note}" for note in self.notes]
+        report += [f"Note: {note}" for note in self.notes[bool(self.assumed):]]
         return "\n".join(wrapped(line) for line in report)
 
     def partly_explained(self):
@@ -125,7 +135,7 @@ class Diagnosis(Shown):
         if self.verdict != "unknown":
             return []
         said = [f"Largest difference of a weight from the rule: {self.residual:.3g}."]
-        for quantity, ids in self.parts.items():
+        for quantity, ids in ({} if self.assumed else self.parts).items():
             what = "Given that, the parameter" if quantity == "parameter" else f"Your {quantity}"
             said.append(f"{what} is " + (
                 "not made in a way we know." if ids is None else
@@ -165,7 +175,7 @@ def side_by_side(lines):
     for rule, yours in lines:
         said += [f"The rule has    {rule or '(no such line)'}",
                  f"your numbers    {yours or '(no such line)'}"]
-    names = {name for _, yours in lines if yours for name in names_read(yours)[0]}
+    names = {name for _, yours in lines if yours for group in names_read(yours) for name in group}
     return said + [f"  ({name}: {words})" for name, words in LEGEND.items() if name in names]
 
 
@@ -189,17 +199,55 @@ def diagnose(student, rule="adam", convention="torch", *, kind=None, names=None,
     """
     asked = convention_id(rule, convention)
     if isinstance(student, (str, os.PathLike, dict)):
-        records, notes = read_trace(student, rule, hyperparameters or {}, decimals), []
-        outside = {}
-    else:
-        records, notes, outside = observed(student, rule, kind, names, seed, layout)
-        if decimals is not None:
-            records = [record._replace(tolerance=(0.501 * 10.0**-decimals, 1e-12))
-                       for record in records]
+        return of_trace(student, rule, asked, most, dict(hyperparameters or {}), decimals)
+    records, notes, outside = observed(student, rule, kind, names, seed, layout)
+    if decimals is not None:
+        records = [record._replace(tolerance=(0.501 * 10.0**-decimals, 1e-12))
+                   for record in records]
     found = explained(rule, asked, records, most, notes, outside)
     if callable(student) and (found.verdict == "unknown" or len(found.causes) > 2):
         found.notes += like_others(student, rule, kind=kind, names=names, seed=seed, layout=layout)
     return found
+
+
+def of_trace(source, rule, asked, most, hyperparameters, decimals):
+    """The Diagnosis of a trace. It says first which hyperparameters had to be assumed."""
+    records, assumed = trace_read(source, rule, hyperparameters, decimals)
+    found = explained(rule, asked, records, most)
+    if "lr" in assumed and found.verdict not in ("correct", "convention"):
+        lr = rate_of(plain(rule, asked), records[0])
+        if lr:
+            again = {**hyperparameters, "lr": lr}
+            other = explained(rule, asked, trace_read(source, rule, again, decimals)[0], 0)
+            if other.verdict == "correct":
+                found = other
+                found.notes.append(f"the trace does not give lr; {lr:g} explains its numbers")
+                del assumed["lr"]
+    if assumed and "hyperparameter-ignored" in found.causes:  # nobody knows what to hold it to
+        found = explained(rule, asked, records, -1)
+    if found.verdict == "correct":
+        assumed.pop("weight_decay", None)  # there was none
+    if assumed:
+        said = ", ".join(f"{name} = {value:g}" for name, value in assumed.items())
+        found.notes.insert(0, f"not given, so assumed: {said}; if that is wrong, so is all else. "
+                           "Give them in the trace, as hyperparameters={...}, or --set "
+                           f"{min(assumed)}=...")
+        found.assumed = assumed
+    return found
+
+
+def rate_of(base, record):
+    """The lr with which a formula makes the first step that was seen, to three digits, or None."""
+    if any(settings["weight_decay"] for settings in record.run.settings):
+        return None
+    one = [{**settings, "lr": 1.0} for settings in record.run.settings]
+    run = record.run._replace(settings=one)
+    with np.errstate(all="ignore"):
+        first = [(q["w_old"] - q["next_w"], q["w_old"] - record.seen[0][k]["w"])
+                 for i, k, q in simulated(base.lines, base.states, run) if i == 0]
+        rule, seen = (np.concatenate([np.ravel(side) for side in sides]) for sides in zip(*first))
+        lr = float(np.dot(rule, seen) / np.dot(rule, rule))
+    return float(f"{lr:.3g}") if np.isfinite(lr) and lr > 0 else None
 
 
 def explained(rule, asked, records, most=3, notes=(), outside=None):
@@ -209,7 +257,8 @@ def explained(rule, asked, records, most=3, notes=(), outside=None):
     """
     notes = [*notes, *(f"after step {record.run.t} of the {record.run.name} run all weights are "
                        "NaN, which hides what comes later" for record in records
-                       if all(np.isnan(one["w"]).all() for one in record.seen[0]))]
+                       if len(record.seen) > 1
+                       and all(np.isnan(one["w"]).all() for one in record.seen[0]))]
     found, fit, parts, records, more = searched(rule, asked, records, most)
     notes += more
     best = found[0] if found else None
@@ -241,7 +290,8 @@ def searched(rule, asked, records, most):
     parts = parts_explained(rule, asked, records)
     if parts and None not in parts.values():  # each part by its own: three or more together
         found, fit = together(rule, asked, records, parts)
-    if not found and most > 2:
+    printed = any(record.rounding and max(record.tolerance) > max(MIXED) for record in records)
+    if not found and most > 2 and not printed:  # few digits fit three of some thousand by chance
         found, fit = explaining(rule, asked, records, most, least=3)
     return found, fit, parts, records, []
 
@@ -250,15 +300,36 @@ def tellings(records):
     """[(Records, note)]: what was seen, as it is; up to rounding; and without the runs that
     continue, which mean nothing where a state is kept in another form."""
     found = [(records, None)]
-    if all(max(record.tolerance) < max(MIXED) for record in records):
+    if all(record.rounding is None and max(record.tolerance) < max(MIXED) for record in records):
         found.append(([record._replace(tolerance=MIXED) for record in records],
                       "your numbers are the same to six digits only, as where some of them are "
                       "kept in single precision"))
+    found[:0] = [(other, None) for other in in_full(records)]
     cold = [record for record in found[-1][0] if not any(record.run.states)]
     if 0 < len(cold) < len(records):
         found.append((cold, "the run that continues from given states was left out, as it tells "
                             "nothing then"))
     return found
+
+
+def in_full(records):
+    """Records that were printed, taken as if their few digits, or those of the gradients, were
+    all they have: as of scripted numbers. Only a fit that no chance explains shows that."""
+    if not all(record.rounding and moving(record) for record in records):
+        return
+    if all(any(record.rounding.units.weights) for record in records):
+        yield [record._replace(rounding=None, tolerance=FLOAT64) for record in records]
+    if all(max(one.units.gradients) > 15 * max(one.units.weights)
+           for one in (record.rounding for record in records)):
+        yield [record._replace(rounding=Rounding(record.run, record.rounding.units._replace(
+            gradients=(0.0, 0.0)))) for record in records]
+
+
+def moving(record):
+    """Does some weight change in every step? What stands still fits without being told."""
+    held = [[*record.run.weights], *([one["w"] for one in step] for step in record.seen)]
+    return all(any(np.any(before != after) for before, after in zip(*pair))
+               for pair in zip(held, held[1:]))
 
 
 def like_others(student, rule, **how):
@@ -271,7 +342,7 @@ def like_others(student, rule, **how):
                     options_taken(student, other, kind_of(student), {}).values()):
                 continue
             records, *_ = observed(student, other, **how)
-        except Exception:  # it wants what the other rule has not
+        except (Exception, SystemExit):  # it wants what the other rule has not
             continue
         with np.errstate(all="ignore"):
             for id in conventions_of(other):
@@ -308,21 +379,64 @@ def first_difference(base, best, records, hidden=False):
     had, as far as they were seen. hidden: what was seen of states is of another form; ignore it.
     """
     for record in sorted(records, key=lambda record: record.run.name):
-        seen = [[{"w": one["w"]} if hidden else one for one in step] for step in record.seen]
-        past = past_of(seen)
-        theirs = {} if best is None else {(i, k): dict(q) for i, k, q in simulated(
-            best.lines, best.states, record.run, best.shared)}
-        for i, k, expected in simulated(base.lines, base.states, record.run, before=past):
-            got = theirs.get((i, k), {})
-            for name in order_of(base.lines):
-                state = name in base.states and name in seen[i][k]
-                inferred = not state and name != "next_w"
-                key = f"next_{name}" if state else name
-                value = (got.get(name) if inferred else seen[i][k][name.removeprefix("next_")])
-                if value is None or close(value, expected[key], record.tolerance):
-                    continue
-                return located(name, i + record.run.t, k, expected[key], value, inferred, record)
+        if not record.rounding:
+            found = difference_in(record, base, best, hidden)
+        elif best == base:
+            found = None
+        else:  # each step on its own tells little where few digits are seen
+            found = (difference_in(record, base, best, hidden)
+                     or difference_in(record, base, best, hidden, forced=False)
+                     or difference_in(record._replace(rounding=None), base, best, hidden))
+        if found:
+            return found
     return None
+
+
+def difference_in(record, base, best, hidden, forced=True):
+    """The FirstDifference in a record; with forced=False, that of the whole run."""
+    run, rounding = record.run, record.rounding
+    seen = [[{"w": one["w"]} if hidden else one for one in step] for step in record.seen]
+    past = past_of(seen) if forced else None
+    yours = run if rounding is None else rounding.run
+    theirs = {} if best is None else {(i, k): dict(q) for i, k, q in simulated(
+        lines_for(best, record), best.states, yours, best.shared)}
+    if rounding and forced:
+        run, past = rounding.forced(run, past)
+    elif rounding:
+        run = rounding.run
+    for i, k, expected in simulated(lines_for(base, record), base.states, run, before=past):
+        got = theirs.get((i, k), {})
+        for name in order_of(base.lines):
+            state = name in base.states and name in seen[i][k]
+            inferred = not state and name != "next_w"
+            key = f"next_{name}" if state else name
+            value = got.get(name) if inferred else seen[i][k][name.removeprefix("next_")]
+            if value is None:
+                continue
+            value, right, allowed = compared(record, value, expected[key], state, inferred)
+            if not (allowed if rounding else close(value, right, allowed)):
+                return located(name, i + record.run.t, k, right, value, inferred, record)
+    return None
+
+
+def lines_for(hypothesis, record):
+    return over_copies(hypothesis.lines) if record.rounding else hypothesis.lines
+
+
+def compared(record, value, expected, state, inferred):
+    """(value, expected, tolerance) of a quantity; with few digits, in place of the tolerance,
+    whether rounding explains the difference."""
+    if not record.rounding:
+        return value, expected, record.tolerance
+    unit = record.rounding.units.states if state else record.tolerance
+    if inferred:
+        value, spread, *_ = center_and_spread(np.atleast_1d(np.asarray(value, float)))
+        unit = spread + 1e-9, 1e-7
+    gap, allowed, _ = gap_of(value, expected, unit)
+    middle = np.asarray(expected, float)
+    middle = np.broadcast_to(middle[..., 0] if middle.ndim else middle, gap.shape)
+    worst = gap > allowed
+    return np.where(worst, value, middle), middle, not worst.any()
 
 
 def past_of(seen):
@@ -340,7 +454,8 @@ def order_of(lines):
 def located(name, step, parameter, expected, seen, inferred, record):
     expected, seen = np.broadcast_arrays(np.asarray(expected, float), np.asarray(seen, float))
     wrong = [index for index in np.ndindex(expected.shape)
-             if not close(seen[index], expected[index], record.tolerance)]
+             if (seen[index] != expected[index] if record.rounding else
+                 not close(seen[index], expected[index], record.tolerance))]
     index = wrong[0] if wrong else ()
     return FirstDifference(QUANTITIES[name], step, parameter, index, float(expected[index]),
                            float(seen[index]), inferred, record.run.name)

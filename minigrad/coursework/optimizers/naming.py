@@ -18,7 +18,7 @@ OPTION_NAMES = {  # of a hyperparameter; the first that the student's code has
     "beta1":        ("beta1", "b1", "rho1", "decay1", "gamma1", "mu1", "betam"),
     "beta2":        ("beta2", "b2", "rho2", "decay2", "gamma2", "mu2", "betav"),
     "eps":          ("eps", "epsilon", "e", "delta", "fudge", "small"),
-    "momentum":     ("momentum", "mu", "beta", "rho", "gamma", "beta1", "mom", "alpha"),
+    "momentum":     ("momentum", "mu", "beta", "rho", "gamma", "beta1", "mom", "mass", "alpha"),
     "alpha":        ("decayrate", "alpha", "rho", "beta", "gamma", "decay", "beta2", "smoothing",
                      "discount", "rmsdecay"),
     "weight_decay": ("weightdecay", "wd", "l2", "reg", "lambda", "lambd", "lam", "l2reg",

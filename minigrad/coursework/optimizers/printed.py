@@ -6,6 +6,8 @@ significant digits (1.25e-03, 0.0125). What fits with fewer digits missing is wh
 
 import re
 
+import numpy as np
+
 FULL = 11  # so many digits and more are numbers in full
 
 
@@ -13,7 +15,7 @@ class Digits:
     """Collects numbers of a trace as they were written."""
 
     def __init__(self):
-        self.values, self.gradients = [], []
+        self.values, self.gradients, self.states = [], [], []
 
     def value(self, text):
         self.values.append(digits_of(text))
@@ -21,23 +23,49 @@ class Digits:
     def gradient(self, text):
         self.gradients.append(digits_of(text))
 
+    def state(self, text):
+        self.states.append(digits_of(text))
+
+    def arrays(self, data):
+        """Numbers that are no text, by the shortest text that is the same number."""
+        for part, add in (("parameters", self.value), ("gradients", self.gradient)):
+            for values in data[part].values():
+                noted(values, add)
+        for by_name in (data.get("states") or {}).values():
+            for values in by_name.values():
+                noted(values, self.state)
+
     def tolerance(self):
         """(absolute, relative) of the values; None for numbers in full, or none at all."""
-        found = form(self.values)
-        if found is None:
-            return None
-        kind, digits = found
-        if kind == "decimals":
-            return 0.501 * 10.0**-digits, 1e-12
-        return 1e-12, 0.501 * 10.0 ** (1 - digits)
+        return half_a_unit(self.values)
 
-    def unit_of_gradients(self):
-        """By how much a gradient may be off; 0 for numbers in full, or with as many digits as
-        scripted ones have."""
-        found = form(self.gradients)
-        if found is None or found[0] != "decimals" or found[1] > 4:
-            return 0.0
-        return 0.5 * 10.0 ** -found[1]
+    def units(self):
+        """(absolute, relative) of values, gradients and states, (0, 0) for numbers in full."""
+        return [half_a_unit(one) or (0.0, 0.0)
+                for one in (self.values, self.gradients, self.states)]
+
+
+def noted(values, add):
+    """Adds some hundred numbers of an array, as text."""
+    values = np.asarray(values)
+    if values.dtype.kind in "iuf" and values.size:
+        flat = values.ravel()[::1 + values.size // 400]
+        texts = [np.format_float_positional(one, trim="-") for one in flat]
+        if values.dtype.itemsize < 8 and max(map(len, texts)) > 8:
+            return  # single precision, in full
+        for text in texts:
+            add(text)
+
+
+def half_a_unit(digits):
+    """(absolute, relative) half a unit of the last digit; None for numbers in full."""
+    found = form(digits)
+    if found is None:
+        return None
+    kind, digits = found
+    if kind == "decimals":
+        return 0.501 * 10.0**-digits, 1e-12
+    return 1e-12, 0.501 * 10.0 ** (1 - digits)
 
 
 def digits_of(text):

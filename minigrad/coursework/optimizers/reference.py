@@ -18,6 +18,7 @@ Names in the lines, besides those of optim.rules
     fresh_m, ...           has nobody set this state yet?
     lr_first               the rate of the first step that was watched
     position, last         which parameter this is, and which is the last
+    w_other, g_other       weights and gradient of the parameter before this one
     compounded             product of all of Adam's corrections since lr was set
 """
 
@@ -91,14 +92,24 @@ CONVENTIONS = {
 COURSES = {  # a course's name in place of a convention's: what it means, where not the usual one
     "cs231n":     {"momentum": "lr-inside", "nesterov": "cs231n"},
     "cmu10414":   {"momentum": "ema"},
+    "cmu11785":   {"adam": "eps-inside", "adamw": "decay-after"},
+    "cs336":      {"adamw": "decay-after"},
+    "d2l":        {"rmsprop": "eps-inside", "adagrad": "eps-inside"},
     "deeplearning.ai": {"momentum": "ema"},
     "fastai":     {"momentum": "ema", "adam": "eps-inside", "rmsprop": "starts-at-g2"},
     "optax":      {"rmsprop": "eps-inside", "adagrad": "eps-inside", "amsgrad": "corrected"},
-    "keras":      {"momentum": "lr-inside", "adam": "eps-hat", "rmsprop": "eps-inside",
-                   "adagrad": "eps-inside"},
+    "keras":      {"momentum": "lr-inside", "nesterov": "cs231n", "adam": "eps-hat",
+                   "rmsprop": "eps-inside", "adagrad": "eps-inside"},
+    "little-learner": {"momentum": "lr-inside", "adam": "uncorrected"},
+    "pytorch":    {},
     "slides":     {"rmsprop": "eps-inside", "adagrad": "eps-inside", "amsgrad": "corrected"},
     "tinytorch":  {"adamw": "decay-after"},
-    "torch":      {},
+}
+ALIASES = {  # other names of courses
+    "needle": "cmu10414", "dlsys": "cmu10414", "10-414": "cmu10414", "10-714": "cmu10414",
+    "cmu10-414": "cmu10414", "11-785": "cmu11785", "cmu11-785": "cmu11785",
+    "dlai": "deeplearning.ai", "fast.ai": "fastai", "tll": "little-learner",
+    "tensorflow": "keras", "tf": "keras", "torch": "pytorch",
 }
 # fmt: on
 
@@ -117,8 +128,9 @@ def convention_id(rule, convention="torch"):
     for found in (convention, f"{rule}/{convention}"):
         if found in CONVENTIONS and found.startswith(f"{rule}/"):
             return found
-    if convention in COURSES:
-        return f"{rule}/{COURSES[convention].get(rule, FAMILIES[rule].usual)}"
+    course = ALIASES.get(convention, convention)
+    if course in COURSES:
+        return f"{rule}/{COURSES[course].get(rule, FAMILIES[rule].usual)}"
     raise ValueError(f"{rule} has no convention {convention!r}; it has "
                      + ", ".join(conventions_of(rule)) + "; or name " + ", ".join(COURSES))
 
@@ -219,7 +231,7 @@ def names_read(line):
 def known_before(states, rule):
     """The names that lines may read before they set any."""
     known = {"np", "w", "g", "t", "w_old", "t_first", "t_each", "lr_first", "cold", "compounded",
-             "position", "last", *settings_of(rule)}
+             "position", "last", "w_other", "g_other", *settings_of(rule)}
     known |= {f"{state}_{when}" for state in states for when in ("found", "first")}
     return frozenset(known | {f"fresh_{state}" for state in states})
 
@@ -241,6 +253,8 @@ def simulated(lines, states, run, shared=False, before=None):
     shared keeps one set of states for all parameters, as a class that forgets that each needs
     its own. before, {(step, parameter): quantities}, is what each step finds in place of its own
     past ("teacher forcing"): so one fault does not hide the next.
+
+    Raises ValueError where shapes do not fit, as of one set of states for two shapes.
     """
     if not any(settings["weight_decay"] for settings in run.settings):
         lines = rewritten(lines, ("weight_decay * w -> 0.0",)) or lines  # for 0 * NaN is NaN
@@ -264,7 +278,8 @@ def simulated(lines, states, run, shared=False, before=None):
             q = {"np": np, **numbers, "w": weights[k], "w_old": weights[k], "g": gradients[k],
                  "t": t, "t_first": run.t, "t_each": run.t + i * count + k,
                  "lr_first": np.float64(run.settings[0]["lr"]), "cold": int(not run.states[k]),
-                 "compounded": compounded, "position": k, "last": count - 1}
+                 "compounded": compounded, "position": k, "last": count - 1,
+                 "w_other": weights[k - 1], "g_other": gradients[k - 1]}
             for state in states:
                 q[f"{state}_found"] = kept[k][state]
                 q[f"{state}_first"] = first[k][state]
@@ -273,6 +288,9 @@ def simulated(lines, states, run, shared=False, before=None):
                 q.update(before.get((i, k), {}))
             for one in codes:
                 exec(one, q)
+            if np.shape(q["next_w"]) != np.shape(weights[k]):
+                raise ValueError(f"parameter {k} of shape {np.shape(weights[k])} becomes "
+                                 f"{np.shape(q['next_w'])}")
             weights[k] = q["next_w"]
             kept[k] = {state: q[f"next_{state}"] for state in states}
             if shared:

@@ -21,8 +21,8 @@ def warm(make, cold, run, rule):
         return None
     try:
         return restored(make, cold, run, rule)
-    except Exception:  # a student's code may fail in any way; then there is only the cold start
-        return None
+    except (Exception, SystemExit):  # a student's code may fail in any way
+        return None  # then there is only the cold start
 
 
 def restored(make, cold, run, rule):

@@ -10,6 +10,11 @@ import copy
 import functools
 
 
+def each(*edits):
+    """Each edit as a way of its own to make a mistake: ((edit,), (edit,), ...)."""
+    return tuple((edit,) for edit in edits)
+
+
 def rewritten(lines, edits):
     """The lines after all edits, one after the other. None if one of them finds nothing to do.
 

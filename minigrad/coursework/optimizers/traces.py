@@ -13,7 +13,10 @@ to_csv(path) wrote. A trace that begins in the middle has "t": the number of its
 states with one entry more, that before the first step.
 
 The one trick: the printed digits are the tolerance. A number written 1.25 may be off by 0.005, one
-written 1.25e-7 by 0.005e-7.
+written 1.25e-7 by 0.005e-7; and so may all that a step starts from (see coursework.rounding).
+
+Hyperparameters that a trace does not give are assumed to be the defaults, and the diagnosis says
+so. A .csv may have them as columns (lr, beta1, ...), with the value used in each row's step.
 """
 
 import csv
@@ -25,10 +28,11 @@ import zipfile
 import numpy as np
 
 from minigrad.coursework.optimizers.layouts import FLOAT32, FLOAT64
-from minigrad.coursework.optimizers.naming import guessed, state_names
+from minigrad.coursework.optimizers.naming import STATE_NAMES, guessed, plain_name, state_names
 from minigrad.coursework.optimizers.printed import Digits
 from minigrad.coursework.optimizers.probes import Run
-from minigrad.coursework.optimizers.reference import FAMILIES, formula, settings_of, simulated
+from minigrad.coursework.optimizers.reference import FAMILIES, settings_of
+from minigrad.coursework.optimizers.rounding import Rounding, Units
 from minigrad.coursework.optimizers.search import Record
 from minigrad.inspect.trace import Run as Recorded
 from minigrad.inspect.trace import load_trace
@@ -45,6 +49,8 @@ COLUMNS = {
 TELLING = ("g", "m_hat", "v_hat", "denominator", "step (rule)", "adaptive", "decay", "delta",
            "ratio", "look_ahead", "rate", "variance", "v_used")  # what to_csv writes besides
 
+STATES_SAID = {name for names in STATE_NAMES.values() for name in names}
+
 
 def is_trace(source):
     """Is this a trace, and no optimizer?"""
@@ -57,6 +63,11 @@ def read_trace(source, rule, hyperparameters=None, decimals=None):
     hyperparameters may hold, besides numbers, lists with one number per step. Raises ValueError
     for a file of another kind, missing parts, wrong lengths or unknown hyperparameters.
     """
+    return trace_read(source, rule, hyperparameters, decimals)[0]
+
+
+def trace_read(source, rule, hyperparameters=None, decimals=None):
+    """(Records as `read_trace`, {hyperparameter: default} of those that were not given)."""
     digits = Digits()
     if isinstance(source, Recorded):
         data = of_run(source, rule)
@@ -77,21 +88,35 @@ def read_trace(source, rule, hyperparameters=None, decimals=None):
         if not isinstance(data.get(part), dict) or not data[part]:
             raise ValueError(f"the trace has no {part!r}; it needs parameters and gradients, "
                              "by name")
+    given = data.get("hyperparameters") or {}, hyperparameters or {}
+    options, assumed = settings_given(rule, *given)
+    record = record_of(data, rule, options, FLOAT64)
+    if not digits.values and not isinstance(source, Recorded):
+        digits.arrays(data)
+    return [printed(record, digits, data, decimals)], assumed
+
+
+def printed(record, digits, data, decimals):
+    """A Record with its tolerance, and its Rounding if its numbers are not in full."""
     single = any(getattr(value, "dtype", None) == np.float32
                  for value in data["parameters"].values())
-    tolerance = digits.tolerance() or (FLOAT32 if single else FLOAT64)
+    full = FLOAT32 if single else FLOAT64
+    units = Units(*digits.units())
     if decimals is not None:
-        tolerance = (0.501 * 10.0**-decimals, 1e-12)
-    options = settings_given(rule, data.get("hyperparameters", {}), hyperparameters or {})
-    record = record_of(data, rule, options, tolerance)
-    slack = slack_of(record, rule, digits.unit_of_gradients())
-    return [record._replace(tolerance=(tolerance[0] + slack, tolerance[1]))]
+        units = units._replace(weights=(0.501 * 10.0**-decimals, 1e-12))
+    tolerance = units.weights if any(units.weights) else full
+    if not any(units.weights) and not any(units.gradients):
+        return record._replace(tolerance=tolerance)
+    if not any(units.states):
+        units = units._replace(states=full)
+    return record._replace(tolerance=tolerance, rounding=Rounding(record.run, units))
 
 
 def settings_given(rule, *given):
-    """{hyperparameter: value} of a rule: its defaults and what was given, by any usual name."""
+    """({hyperparameter: value} of a rule: its defaults and what was given, by any usual name;
+    {hyperparameter: default} of what was not given)."""
     usual = settings_of(rule)
-    options = dict(usual)
+    options, seen = dict(usual), set()
     for named in given:
         named = dict(named)
         if "betas" in named and "beta1" in usual:
@@ -103,7 +128,8 @@ def settings_given(rule, *given):
             raise ValueError(f"{rule} has no hyperparameter {unknown[0]!r}; it has "
                              + ", ".join(usual))
         options.update({mapped[name]: value for name, value in named.items()})
-    return options
+        seen.update(mapped.values())
+    return options, {name: value for name, value in usual.items() if name not in seen}
 
 
 def as_numbers(what, value):
@@ -186,22 +212,6 @@ def states_in(data, rule, names, weights, steps):
     return seen, starts
 
 
-def slack_of(record, rule, unit):
-    """How far weights can be off because the gradients were printed with few digits."""
-    if not unit:
-        return 0.0
-    lines, states = formula(rule)
-    moved, random = [], np.random.default_rng(0)
-    for trial in range(5):
-        gradients = [[g + bool(trial) * unit * random.uniform(-1, 1, g.shape) for g in step]
-                     for step in record.run.gradients]
-        run = record.run._replace(gradients=gradients)
-        moved.append(np.concatenate([np.ravel(q["next_w"]) for *_, q in
-                                     simulated(lines, states, run)]))
-    gaps = np.abs(np.array(moved[1:]) - moved[0])
-    return float(np.max(gaps[np.isfinite(gaps)], initial=0.0))
-
-
 # --- a recorded run ------------------------------------------------------------------------------
 
 def of_run(run, rule):
@@ -273,7 +283,8 @@ def read_json(path, rule):
     if not isinstance(data, dict):
         raise ValueError(f"trace {path!r} holds a {type(data).__name__}; it must be an object with "
                          "parameters and gradients")
-    for part, add in (("parameters", digits.value), ("gradients", digits.gradient)):
+    for part, add in (("parameters", digits.value), ("gradients", digits.gradient),
+                      ("states", digits.state)):
         todo = [written.get(part)]
         while todo:
             one = todo.pop()
@@ -308,8 +319,10 @@ def read_csv(path, rule):
         raise ValueError(f"trace {path!r} needs the columns step, parameter, index, value, "
                          f"gradient; it has no {' and no '.join(missing)}, but "
                          + ", ".join(str(key) for key in rows[0] if key != "line"))
-    table = Table(path, rows, columns)
     before = "delta" in rows[0]  # as Run.to_csv: the values of a row are those before the step
+    table = Table(path, rows, columns)
+    if not before:
+        table.take_settings(rule)
     data = {"parameters": {}, "gradients": {}, "states": {}, "hyperparameters": {}}
     for name, cells in table.parameters().items():
         first = min(step for step, _ in cells)
@@ -319,6 +332,8 @@ def read_csv(path, rule):
         table.fill(data, name, cells, first, before, digits)
     if before:
         data["t"], data["hyperparameters"] = table.rest(rows, rule)
+    else:
+        data["hyperparameters"] = table.settings
     return data, digits
 
 
@@ -326,9 +341,27 @@ class Table:
     """The rows of a CSV file, which knows where everything stood."""
 
     def __init__(self, path, rows, columns):
-        self.path, self.rows, self.columns = path, rows, columns
+        self.path, self.rows, self.columns, self.settings = path, rows, columns, {}
         used = {column for column in columns.values() if column} | {"line"} | {*TELLING}
         self.others = [column for column in rows[0] if column not in used and column]
+
+    def take_settings(self, rule):
+        """Takes the columns of hyperparameters out of those of states: `.settings`. What has more
+        than one value in a step is no hyperparameter, whatever it is called."""
+        by_step = {}
+        for row in self.rows:
+            by_step.setdefault(self.cell(row, self.columns["step"]), []).append(row)
+        steps = [rows for step, rows in sorted(by_step.items()) if step > 0]
+        wanted, free = settings_of(rule), []
+        for column in self.others:
+            told = [{row[column] for row in rows if row[column]} for rows in steps]
+            if told and all(len(values) == 1 for values in told) and (
+                    column in wanted or plain_name(column) not in STATES_SAID):
+                free.append(column)
+        for name, column in guessed(wanted, free).items():
+            self.settings[name] = [next(self.cell(row, column) for row in rows if row[column])
+                                   for rows in steps]
+            self.others.remove(column)
 
     def cell(self, row, column):
         """A number, or ValueError with its place."""
@@ -387,7 +420,7 @@ class Table:
         for column in self.others:
             if all(row[column] for step in range(begin, last + 1) for row in rows(step)):
                 try:
-                    found = array(column, begin)
+                    found = array(column, begin, digits.state)
                 except ValueError:
                     continue  # a column of words
                 data["states"].setdefault(column, {})[name] = found

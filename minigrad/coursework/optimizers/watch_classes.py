@@ -164,8 +164,8 @@ class Owner:
 
     def __init__(self, student, rule, run, takes, holder, form):
         self.rule, self.run, self.holder = rule, run, holder
-        given = form(holder)
-        self.optimizer = made(student, run, rule, takes, (given,))
+        self.given = form(holder)
+        self.optimizer = made(student, run, rule, takes, (self.given,))
         self.name = takes.get("lr", "lr")
         self.method = step_of(self.optimizer)
         self.wants = required(self.method)
@@ -174,14 +174,17 @@ class Owner:
 
     def step(self, i, gradients):
         self.holder.set_gradients(gradients)
+        named = isinstance(self.given, dict)
         if not self.wants:
             self.method()
         elif plain_name(self.wants[0]) in GRADIENTS:
-            self.method(gradients)
+            self.method(dict(zip(self.given, gradients)) if named else gradients)
         elif is_count(self.wants[0]):
             self.method(self.run.t + i)
         else:
             self.method(lambda: 0.0)
+        if named:  # an entry may have been replaced
+            self.holder.parameters = [*self.given.values()]
 
     def weights(self):
         return self.holder.weights()
@@ -269,6 +272,59 @@ class Updating(Calls):
         if super().set_rate(value):
             return True
         return all([set_rate(one, self.rate_name, value) for one in self.makers])
+
+
+class Transformed:
+    """Functions init(weights) and update(gradients, state, weights) -> (moves, state), as optax has
+    them: moves are added. each: called for one array after the other."""
+
+    def __init__(self, student, rule, run, takes, each):
+        self.run, self.each = run, each
+        self.optimizer = made(student, run, rule, takes)
+        if not all(callable(getattr(self.optimizer, name, None)) for name in ("init", "update")):
+            raise TypeError(f"{type(self.optimizer).__name__} has no init() and update()")
+        self.held = [w.copy() for w in run.weights]
+        self.states = [self.optimizer.init(one) for one in self.parts(self.held)]
+
+    def parts(self, arrays):
+        return arrays if self.each else [arrays]
+
+    def step(self, i, gradients):
+        moves = []
+        for k, pair in enumerate(zip(self.parts(gradients), self.parts(self.held))):
+            move, self.states[k] = self.optimizer.update(pair[0], self.states[k], pair[1])
+            moves += [move] if self.each else move
+        moves = [np.asarray(move) for move in moves]
+        self.held = [np.asarray(w + move, move.dtype) for w, move in zip(self.held, moves)]
+
+    def weights(self):
+        return self.held
+
+    def seen_states(self):
+        return [{} for _ in self.held]
+
+    def set_rate(self, value):
+        return False
+
+
+class Threefold(Transformed):
+    """Functions (init, update, weights of): update(i, gradient, state) -> state, from step 0 on, as
+    the example optimizers of JAX have them."""
+
+    def __init__(self, student, rule, run, takes):
+        self.run, self.optimizer = run, made(student, run, rule, takes)
+        if not (isinstance(self.optimizer, tuple) and len(self.optimizer) == 3
+                and all(map(callable, self.optimizer))):
+            raise TypeError(f"{type(self.optimizer).__name__} is not (init, update, weights of)")
+        self.states = [self.optimizer[0](w.copy()) for w in run.weights]
+
+    def step(self, i, gradients):
+        self.states = [self.optimizer[1](self.run.t - 1 + i, g, state)
+                       for g, state in zip(gradients, self.states)]
+
+    @property
+    def held(self):
+        return [np.asarray(self.optimizer[2](state)) for state in self.states]
 
 
 # --- attributes ----------------------------------------------------------------------------------
@@ -384,7 +440,10 @@ def ways(student, layouts):
         handed, key=lambda way: "a model" not in way[0])
     updating = [(f"update(weights, gradients) of {pack.name}", updater(pack), pack.keys not in
                  (None, "each")) for pack in tried_packs(["w"])]
-    without = [*updating, *handed]
+    pure = [("update(gradients, state, weights) -> (moves, state)", transformed(False), False),
+            ("update(gradient, state, weight) -> (move, state)", transformed(True), False),
+            ("update(i, gradient, state) -> state", Threefold, False)]
+    without = [*pure, *updating, *handed]
     if takes_some:
         return owners
     first = parameters_of(student)[:1]
@@ -396,6 +455,10 @@ def ways(student, layouts):
 def owner(kind, layout, form):
     return lambda student, rule, run, takes: kind(student, rule, run, takes,
                                                   Objects(layout, run.weights), form)
+
+
+def transformed(each):
+    return lambda student, rule, run, takes: Transformed(student, rule, run, takes, each)
 
 
 def layered_owner(kind, between):
