@@ -158,15 +158,19 @@ def test_other_families(rule, convention, id, student):
 
 @pytest.mark.parametrize("fault, id", [
     ("corrected", "amsgrad/corrected"), ("stored", "amsgrad-max-not-stored"),
-    ("into v", "amsgrad-max-written-into-v"), ("", "")])
+    ("into v", "amsgrad-max-written-into-v"), ("eps", "eps-before-correction"),
+    ("stale", "stale-moment"), ("", "")])
 def test_amsgrad(fault, id):
     def student(w, g, m, v, top, t, *, lr, beta1, beta2, eps):
+        before = m, v
         m = beta1 * m + (1 - beta1) * g
         v = beta2 * v + (1 - beta2) * g**2
+        first, second = before if fault == "stale" else (m, v)
         c = 1 - beta2**t
-        new = np.maximum(top, v / c) if fault == "corrected" else np.maximum(top, v)
+        new = np.maximum(top, second / c if fault == "corrected" else second)
         used = new if fault == "corrected" else new / c
-        w = w - lr * m / (1 - beta1**t) / (np.sqrt(used) + eps)
+        below = (np.sqrt(new) + eps) / c**0.5 if fault == "eps" else np.sqrt(used) + eps
+        w = w - lr * first / (1 - beta1**t) / below
         return w, m, new if fault == "into v" else v, top if fault == "stored" else new
 
     found = diagnose(student, rule="amsgrad")

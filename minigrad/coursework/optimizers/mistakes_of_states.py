@@ -207,7 +207,8 @@ ROWS = (
             ("np.sqrt(G + eps) -> np.sqrt(G_old + eps)",),
             ("lr * b -> lr * b_old",), ("w + b -> w + b_old",),
             ("v_used = v_max / X -> v_used = v_max_old / X",),
-            ("v_used = v_max -> v_used = v_max_old",))),
+            ("v_used = v_max -> v_used = v_max_old",), ("v_hat = v -> v_hat = v_old",),
+            ("m_hat = m / X -> m_hat = m_old / X", "v_hat = v -> v_hat = v_old"))),
     # --- bias correction ---
     ("lr-compounds", "the corrected rate is stored as the rate",
         "Should this step's rate depend on the correction of the last one?",
@@ -219,7 +220,8 @@ ROWS = (
         "CS231n A3, torchani#261, pytorch#22628", "eps",
         each(
             "np.sqrt(v_hat) + eps -> (np.sqrt(v) + eps) / np.sqrt(1 - beta2**t)",
-            "np.sqrt(v_hat) + eps -> np.sqrt(v_hat) + eps / np.sqrt(1 - beta2**t)")),
+            "np.sqrt(v_hat) + eps -> np.sqrt(v_hat) + eps / np.sqrt(1 - beta2**t)",
+            "np.sqrt(v_used) + eps -> (np.sqrt(v_max) + eps) / np.sqrt(1 - beta2**t)")),
     ("no-bias-correction", "the moments are not corrected for their start at zero",
         "A mean that starts at 0 is too small at first. What makes up for it?",
         "public solutions of CS231n A2; Kingma and Ba 2015, section 3", "correction",
