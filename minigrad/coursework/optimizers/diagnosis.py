@@ -8,13 +8,13 @@ nothing fits, that is said.
 """
 
 import os
-import textwrap
 
 import numpy as np
 
-from minigrad.coursework.hints import LEGEND, SAID_IN_WORDS, VERDICTS, asked
+from minigrad.coursework.hints import VERDICTS, Found, wrapped
 from minigrad.coursework.optimizers.adapters import kind_of, observed, options_taken
 from minigrad.coursework.optimizers.layouts import FLOAT64, MIXED
+from minigrad.coursework.optimizers.legend import LEGEND, SAID_IN_WORDS
 from minigrad.coursework.optimizers.mistakes import MISTAKES
 from minigrad.coursework.optimizers.reference import (
     CONVENTIONS,
@@ -41,7 +41,6 @@ from minigrad.coursework.optimizers.search import (
 )
 from minigrad.coursework.optimizers.traces import trace_read
 from minigrad.markup import escaped, pre, table
-from minigrad.richtext import Shown
 
 # fmt: off
 QUANTITIES = {  # the names in the lines of a rule, in the order in which they are judged
@@ -52,7 +51,7 @@ QUANTITIES = {  # the names in the lines of a rule, in the order in which they a
 # fmt: on
 
 
-class Diagnosis(Shown):
+class Diagnosis(Found):
     """What was found out about an optimizer.
 
     verdict           "correct", "convention", "mistake" or "unknown"
@@ -76,24 +75,14 @@ class Diagnosis(Shown):
         self.residual, self.states_differ, self.notes = residual, states_differ, list(notes)
         self.lines, self.parts, self.assumed = lines, parts or {}, {}
 
-    def hint(self, level="where"):
-        """A hint: "where" the numbers part, the "concept" behind it, or the "formula".
+    def concepts(self):
+        return ([MISTAKES[id].concept for id in self.causes if id in MISTAKES]
+                + [f"This is the definition of {CONVENTIONS[id].who}; you were asked for "
+                   f"{self.convention}." for id in self.causes if id in CONVENTIONS])
 
-        Raises ValueError for another level.
-        """
-        level = asked(level)
-        if self.verdict == "correct":
-            return "Nothing to correct."
-        if level == "where":
-            return self.where()
-        if level == "concept":
-            said = [MISTAKES[id].concept for id in self.causes if id in MISTAKES]
-            said += [f"This is the definition of {CONVENTIONS[id].who}; you were asked for "
-                     f"{self.convention}." for id in self.causes if id in CONVENTIONS]
-            return "\n".join(said) or self.where()
-        said = side_by_side(self.lines)
-        said += [SAID_IN_WORDS[id] for id in self.causes if id in SAID_IN_WORDS]
-        return "\n".join(said) or self.where()
+    def formulas(self):
+        return [*side_by_side(self.lines),
+                *(SAID_IN_WORDS[id] for id in self.causes if id in SAID_IN_WORDS)]
 
     def where(self):
         """The first difference, in a sentence."""
@@ -108,7 +97,7 @@ class Diagnosis(Shown):
                 f"{found.expected:.6g}, yours is {found.got:.6g}"
                 + (" (worked out from your weights)." if found.inferred else "."))
 
-    def __str__(self):
+    def report(self):
         report = [f"{self.rule}, asked for as {self.convention}: {self.verdict.upper()}",
                   VERDICTS[self.verdict]]
         report += [f"Note: {note}" for note in self.notes[:bool(self.assumed)]]
@@ -128,7 +117,7 @@ class Diagnosis(Shown):
         if self.states_differ:
             report.append("The weights are explained; a state is kept in another form.")
         report += [f"Note: {note}" for note in self.notes[bool(self.assumed):]]
-        return "\n".join(wrapped(line) for line in report)
+        return report
 
     def partly_explained(self):
         """Lines on an unknown optimizer: how far off it is, and what of it could be explained."""
@@ -142,9 +131,6 @@ class Diagnosis(Shown):
                 "right." if not ids else
                 "explained: " + " and ".join(f"{title_of(id)} ({id})" for id in ids) + "."))
         return said
-
-    def __repr__(self):
-        return f"<Diagnosis {self.rule}: {self.verdict} {' + '.join(self.causes)}".rstrip() + ">"
 
     def _html(self):
         found = [(id, title_of(id)) for id in self.causes]
@@ -161,12 +147,6 @@ class Diagnosis(Shown):
 
 def title_of(id):
     return MISTAKES[id].title if id in MISTAKES else f"the definition of {CONVENTIONS[id].who}"
-
-
-def wrapped(line):
-    """A line, broken at 80 columns, the rest set in as it is and two more."""
-    inset = line[:len(line) - len(line.lstrip())]
-    return "\n".join(textwrap.wrap(line, 79, subsequent_indent=inset + "  ")) or line
 
 
 def side_by_side(lines):

@@ -17,6 +17,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from minigrad import tensor
+
 # (absolute, relative): how close numbers must be. MIXED: computed in double precision, but with
 # constants of single precision, as where 0.9 has become an array of float32.
 FLOAT64, FLOAT32, MIXED = (1e-9, 1e-7), (2e-5, 5e-4), (1e-6, 1e-5)
@@ -81,7 +83,6 @@ def array_with_gradient(data):
 
 
 def minigrad_parameter(data):
-    from minigrad import tensor
     return tensor(data, requires_grad=True)
 
 
